@@ -1,0 +1,175 @@
+"""What every promptable model offers, and the values that pass between it and its callers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medfm.prompts import PromptSet
+
+Tier = Literal["classical", "general natural", "general medical", "modality", "organ-task"]
+Origin = Literal["no training", "adapted", "from scratch"]
+PromptKind = Literal["point", "box", "scribble", "lasso", "mask"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Facts about a model, as data.
+
+    Attributes
+    ----------
+    name : str
+        Registry name.
+    title : str
+        Name shown to people.
+    ndim : int
+        2 for slices, 3 for regions.
+    prompt_kinds : frozenset of str
+        Kinds the model takes directly; callers convert the others to points.
+    input_size : int
+        Side of the square (cube) the encoder sees, in pixels; 0 for any size.
+    preprocessing : str
+        Identifier of the image transform.
+    embedding_bytes : int
+        Bytes of one embedding at `precision`; 0 if it depends on the image.
+    cacheable : bool
+        Whether encoding is worth storing on disk.
+    precision : str
+        Number format the embedding is stored in, such as ``float16``.
+    tier : str
+        What the model was made for.
+    origin : str
+        How it was made.
+    licence : str
+        SPDX identifier or name of the licence of the weights.
+    commercial_use : bool
+        Whether that licence allows commercial use.
+    encoder_digest : str
+        SHA-256 of the encoder's weights and preprocessing; part of every cache key.
+    weights_url, weights_sha256, weights_size : str, str, int
+        Where the weights can be had, their digest and their size in bytes; empty if none.
+    """
+
+    name: str
+    title: str
+    ndim: int
+    prompt_kinds: frozenset[PromptKind]
+    input_size: int
+    preprocessing: str
+    embedding_bytes: int
+    cacheable: bool
+    precision: str
+    tier: Tier
+    origin: Origin
+    licence: str
+    commercial_use: bool
+    encoder_digest: str
+    weights_url: str = ""
+    weights_sha256: str = ""
+    weights_size: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageEmbedding:
+    """What the encoder keeps of one image; everything a decoder needs besides prompts.
+
+    Attributes
+    ----------
+    arrays : mapping of str to ndarray
+        Named arrays on the CPU, in the precision they are stored in.
+    image_shape : (int, int)
+        (rows, columns) of the image that was encoded.
+    encoder_digest : str
+        Digest of the encoder that made it.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    image_shape: tuple[int, int]
+    encoder_digest: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPrediction:
+    """The decoder's answer.
+
+    Attributes
+    ----------
+    masks : ndarray of bool, (candidates, rows, columns)
+        Candidate masks at the image's own resolution.
+    low_res : ndarray of float32, (candidates, h, w)
+        The logits behind them, at the decoder's resolution; fed back as `previous`.
+    qualities : ndarray of float32, (candidates,)
+        Predicted agreement (IoU) of each candidate with what was meant, 0..1.
+    """
+
+    masks: NDArray[np.bool_]
+    low_res: NDArray[np.float32]
+    qualities: NDArray[np.float32]
+
+    @property
+    def best(self) -> int:
+        """Index of the candidate with the highest predicted quality."""
+        return int(np.argmax(self.qualities))
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The best mask, (rows, columns)."""
+        return self.masks[self.best]
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """The best candidate's logits at the decoder's resolution, (h, w)."""
+        return self.low_res[self.best]
+
+    @property
+    def quality(self) -> float:
+        """Predicted quality of the best mask."""
+        return float(self.qualities[self.best])
+
+
+@runtime_checkable
+class PromptableModel(Protocol):
+    """A model that encodes an image once and then answers prompts on it.
+
+    Both methods are called from one thread only, the device lane.
+    """
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Facts about the model."""
+
+    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+        """Encode an image.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
+            Already windowed to 0..255.
+        """
+
+    def decode(
+        self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
+    ) -> MaskPrediction:
+        """Answer the prompts of one plane.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            From `encode` of the same model.
+        prompts : PromptSet
+            At least one prompt; all on the same plane.
+        previous : MaskPrediction, optional
+            The last answer for the same object and plane, to be refined.
+
+        Raises
+        ------
+        PromptError
+            No prompt, or a prompt outside the image.
+        """

@@ -1,0 +1,78 @@
+"""Where things are kept, and the few numbers a user may set.
+
+Environment variables: ``MEDFM_DATA_DIR`` (journals, adapters), ``MEDFM_CACHE_DIR``
+(embeddings, weights), ``MEDFM_CACHE_GB`` (disk budget of the embedding cache),
+``MEDFM_MEMORY_GB`` (memory budget of the embedding cache), ``MEDFM_THREADS``
+(threads a model may use), ``MEDFM_DEVICE`` (auto, cpu, cuda, mps).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+_APP = "napari-medfm"
+_GB = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Folders and budgets, fixed for the life of a process.
+
+    Attributes
+    ----------
+    data_dir : Path
+        Journals: the work itself. Never on a network drive.
+    cache_dir : Path
+        Embeddings and weights: everything in it can be made again.
+    cache_bytes : int
+        Disk budget of the embedding cache, in bytes.
+    memory_bytes : int
+        Memory budget of the embedding cache, in bytes.
+    threads : int
+        Threads a model may use on the CPU.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    data_dir: Path
+    cache_dir: Path
+    cache_bytes: int = 20 * _GB
+    memory_bytes: int = 2 * _GB
+    threads: int = 1
+    device: str = "auto"
+
+    @property
+    def sessions_dir(self) -> Path:
+        """Folder of the session journals."""
+        return self.data_dir / "sessions"
+
+    @property
+    def embeddings_dir(self) -> Path:
+        """Folder of the embedding cache."""
+        return self.cache_dir / "embeddings"
+
+    @property
+    def weights_dir(self) -> Path:
+        """Folder of downloaded weights."""
+        return self.cache_dir / "weights"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from the environment; nothing is created on disk.
+
+    Parameters
+    ----------
+    environ : mapping
+        Environment variables, injectable for tests.
+    """
+    return Settings(
+        data_dir=Path(environ.get("MEDFM_DATA_DIR") or platformdirs.user_data_dir(_APP, appauthor=False)),
+        cache_dir=Path(environ.get("MEDFM_CACHE_DIR") or platformdirs.user_cache_dir(_APP, appauthor=False)),
+        cache_bytes=int(float(environ.get("MEDFM_CACHE_GB", "20")) * _GB),
+        memory_bytes=int(float(environ.get("MEDFM_MEMORY_GB", "2")) * _GB),
+        threads=int(environ.get("MEDFM_THREADS") or os.cpu_count() or 1),
+        device=environ.get("MEDFM_DEVICE", "auto"),
+    )
