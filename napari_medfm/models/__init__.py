@@ -1,9 +1,22 @@
 """Promptable models behind one protocol, found by name, loaded when asked for.
 
-The only room (with those above it) that may import torch. Knows images and
-prompts; knows neither caches nor sessions.
+The only room (with those above it) that may import torch, and importing it does
+not: backends are imported when a model is loaded. Knows images and prompts;
+knows neither caches nor sessions.
 """
 
-from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec, PromptableModel
+from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelFacts, ModelSpec, PromptableModel
+from napari_medfm.models.registry import ModelEntry, ModelRegistry, available_models, load_model, register_model
 
-__all__ = ["ImageEmbedding", "MaskPrediction", "ModelSpec", "PromptableModel"]
+__all__ = [
+    "ImageEmbedding",
+    "MaskPrediction",
+    "ModelEntry",
+    "ModelFacts",
+    "ModelRegistry",
+    "ModelSpec",
+    "PromptableModel",
+    "available_models",
+    "load_model",
+    "register_model",
+]

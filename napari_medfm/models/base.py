@@ -12,6 +12,35 @@ from napari_medfm.prompts import PromptSet
 Tier = Literal["classical", "general natural", "general medical", "modality", "organ-task"]
 Origin = Literal["no training", "adapted", "from scratch"]
 PromptKind = Literal["point", "box", "scribble", "lasso", "mask"]
+WeightsSource = Literal["none", "package", "download", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model before it is loaded.
+
+    Attributes
+    ----------
+    title : str
+        Name shown to people.
+    tier : str
+        What the model was made for.
+    origin : str
+        How it was made.
+    licence : str
+        SPDX identifier or name of the licence of the weights; empty if unknown.
+    commercial_use : bool
+        Whether that licence allows commercial use.
+    weights : str
+        ``none`` needed, in the ``package``, a verified ``download``, or a ``file`` that the person brings.
+    """
+
+    title: str
+    tier: Tier = "general medical"
+    origin: Origin = "adapted"
+    licence: str = ""
+    commercial_use: bool = True
+    weights: WeightsSource = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +79,8 @@ class ModelSpec:
         SHA-256 of the encoder's weights and preprocessing; part of every cache key.
     weights_url, weights_sha256, weights_size : str, str, int
         Where the weights can be had, their digest and their size in bytes; empty if none.
+    model_digest : str
+        SHA-256 of all weights, the decoder's too; for the provenance record.
     """
 
     name: str
@@ -69,6 +100,7 @@ class ModelSpec:
     weights_url: str = ""
     weights_sha256: str = ""
     weights_size: int = 0
+    model_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

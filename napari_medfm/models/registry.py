@@ -1,0 +1,229 @@
+"""Models by name: a name and facts are registered, code is imported only when a model is loaded.
+
+A factory is named as text, ``"package.module:factory"``; calling it with the
+options given to `load_model` returns a `PromptableModel`. Other packages offer
+models through the entry-point group ``napari_medfm.models``, each entry point
+naming a `ModelEntry` in a module that imports no heavy library.
+"""
+
+import difflib
+import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from napari_medfm.errors import ModelError, UnknownModelError
+from napari_medfm.models.base import ModelFacts, PromptableModel
+
+ENTRY_POINT_GROUP = "napari_medfm.models"
+"""Entry-point group in which other packages offer a `ModelEntry`."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model that can be loaded, and what is known of it before anything is imported.
+
+    Attributes
+    ----------
+    name : str
+        Lower-case letters, digits, ``_``, ``.`` and ``-``.
+    factory : str
+        ``"package.module:factory"``; called with the caller's options.
+    facts : ModelFacts
+        Title, tier, origin, licence, and where the weights come from.
+
+    Raises
+    ------
+    ModelError
+        The name or the factory is malformed.
+    """
+
+    name: str
+    factory: str
+    facts: ModelFacts
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            step = "Use lower-case letters, digits, '_', '.' and '-'."
+            raise ModelError(repr(self.name), "is not a model name", step)
+        if not _FACTORY.fullmatch(self.factory):
+            step = "Write it as 'package.module:factory'."
+            raise ModelError(self.name, f"{self.factory!r} does not name a factory", step)
+
+    def load(self, **options: Any) -> PromptableModel:
+        """Import the factory and call it.
+
+        Raises
+        ------
+        ModelError
+            The factory cannot be imported; also whatever the factory raises, such as `WeightsError`.
+        """
+        module, _, attribute = self.factory.partition(":")
+        try:
+            factory = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            step = "Install the package that provides this model, or repair it."
+            raise ModelError(self.name, f"cannot be imported ({error})", step) from error
+        model: PromptableModel = factory(**options)
+        return model
+
+
+class ModelRegistry:
+    """A set of model entries.
+
+    Parameters
+    ----------
+    entries : iterable of ModelEntry
+        What it holds from the start.
+    discover : callable
+        Returns the entry points of other packages; called once, on first use.
+    """
+
+    def __init__(
+        self, entries: Iterable[ModelEntry] = (), discover: Callable[[], Iterable[EntryPoint]] = tuple
+    ) -> None:
+        self._entries: dict[str, ModelEntry] = {}
+        self._discover: Callable[[], Iterable[EntryPoint]] | None = discover
+        for entry in entries:
+            self.register(entry)
+
+    def register(self, entry: ModelEntry) -> Callable[[], None]:
+        """Add an entry and return a function that takes it out again.
+
+        Raises
+        ------
+        ModelError
+            The name is taken.
+        """
+        if entry.name in self._entries:
+            step = "Choose another name, or dispose of the first registration."
+            raise ModelError(entry.name, "is already registered", step)
+        self._entries[entry.name] = entry
+
+        def dispose() -> None:
+            if self._entries.get(entry.name) is entry:
+                del self._entries[entry.name]
+
+        return dispose
+
+    def entries(self) -> tuple[ModelEntry, ...]:
+        """Return every entry, in order of registration; other packages' come last."""
+        self._add_discovered()
+        return tuple(self._entries.values())
+
+    def entry(self, name: str) -> ModelEntry:
+        """Return the entry of that name.
+
+        Raises
+        ------
+        UnknownModelError
+            There is none; the message names the closest.
+        """
+        self._add_discovered()
+        if name not in self._entries:
+            raise UnknownModelError(repr(name), "is not a registered model", self._suggestion(name))
+        return self._entries[name]
+
+    def _suggestion(self, name: str) -> str:
+        names = sorted(self._entries)
+        known = f"Known models: {', '.join(names) or 'none'}."
+        close = difflib.get_close_matches(name.lower(), names, n=1)
+        return f"Did you mean '{close[0]}'? {known}" if close else known
+
+    def _add_discovered(self) -> None:
+        discover, self._discover = self._discover, None
+        for point in discover() if discover is not None else ():
+            try:
+                self.register(_entry_of(point))
+            except (ImportError, AttributeError, ModelError) as error:
+                # One broken package must not take the other models away.
+                _log.warning("model entry point %r is left out: %s", point.name, error)
+
+
+def register_model(
+    name: str, factory: str, facts: ModelFacts | None = None, *, registry: ModelRegistry | None = None
+) -> Callable[[], None]:
+    """Register a model and return a function that takes it out again; nothing is imported.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits, ``_``, ``.`` and ``-``.
+    factory : str
+        ``"package.module:factory"``.
+    facts : ModelFacts, optional
+        What is known before loading; by default only the title, which is the name.
+    registry : ModelRegistry, optional
+        The package's own by default.
+
+    Raises
+    ------
+    ModelError
+        The name is taken, or name or factory is malformed.
+    """
+    entry = ModelEntry(name, factory, facts or ModelFacts(title=name))
+    return (DEFAULT_REGISTRY if registry is None else registry).register(entry)
+
+
+def load_model(name: str, *, registry: ModelRegistry | None = None, **options: Any) -> PromptableModel:
+    """Load a model by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `available_models`.
+    registry : ModelRegistry, optional
+        The package's own by default.
+    **options
+        Passed to the model's factory, such as ``weights=path``.
+
+    Raises
+    ------
+    UnknownModelError
+        No model of that name.
+    ModelError
+        The model cannot be imported or made; `WeightsError` if its weights were refused.
+    """
+    return (DEFAULT_REGISTRY if registry is None else registry).entry(name).load(**options)
+
+
+def available_models(*, registry: ModelRegistry | None = None) -> tuple[ModelEntry, ...]:
+    """Return every registered model with its facts; imports no model."""
+    return (DEFAULT_REGISTRY if registry is None else registry).entries()
+
+
+def _entry_of(point: EntryPoint) -> ModelEntry:
+    entry = point.load()
+    if not isinstance(entry, ModelEntry):
+        raise ModelError(point.name, "does not name a ModelEntry", "Report it to the authors of that package.")
+    return entry
+
+
+_BUILT_IN = (
+    ModelEntry(
+        "random_walker",
+        "napari_medfm.models.backends.random_walker:load",
+        ModelFacts("Random walker", tier="classical", origin="no training", licence="BSD-3-Clause"),
+    ),
+    ModelEntry(
+        "sam",
+        "napari_medfm.models.backends.sam:load",
+        ModelFacts(
+            "Segment Anything (ViT-B, L or H)",
+            tier="general natural",
+            origin="from scratch",
+            licence="Apache-2.0",
+            weights="file",
+        ),
+    ),
+)
+
+DEFAULT_REGISTRY = ModelRegistry(_BUILT_IN, lambda: entry_points(group=ENTRY_POINT_GROUP))
+"""The registry that `register_model`, `load_model` and `available_models` use unless given another."""
