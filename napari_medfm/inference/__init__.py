@@ -1,0 +1,23 @@
+"""Embeddings and predictions: an image is encoded once, kept, and answered from at will.
+
+Knows models, prompts and volumes; knows neither sessions nor threads.
+"""
+
+from napari_medfm.inference.keys import EmbeddingKey
+from napari_medfm.inference.predictor import Predictor
+from napari_medfm.inference.schedule import EmbeddingProgress, embed_plane, embed_planes, order_planes, slice_image
+from napari_medfm.inference.stores import EmbeddingStore, MemoryStore, StoreInfo, TieredStore
+
+__all__ = [
+    "EmbeddingKey",
+    "EmbeddingProgress",
+    "EmbeddingStore",
+    "MemoryStore",
+    "Predictor",
+    "StoreInfo",
+    "TieredStore",
+    "embed_plane",
+    "embed_planes",
+    "order_planes",
+    "slice_image",
+]

@@ -1,0 +1,204 @@
+"""A model together with a store of its embeddings: embed an image once, then predict at will."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_medfm.errors import ModelError, PromptError
+from napari_medfm.inference.keys import EmbeddingKey
+from napari_medfm.inference.stores import EmbeddingStore, volatile
+from napari_medfm.models import ImageEmbedding, MaskPrediction, ModelSpec, PromptableModel
+from napari_medfm.prompts import Box, Point, PromptSet, as_points
+from napari_medfm.volume import Plane
+
+
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+class Predictor:
+    """Embeds images and predicts masks.
+
+    To be used from one thread, the device lane, like the model it holds.
+
+    Parameters
+    ----------
+    model : PromptableModel
+        Encodes and decodes.
+    store : EmbeddingStore, optional
+        Where embeddings with a key are kept. Of a model whose embeddings are not
+        worth storing (``spec.cacheable``), only memory is used.
+    """
+
+    def __init__(self, model: PromptableModel, store: EmbeddingStore | None = None) -> None:
+        self._model = model
+        self._store = store if store is None or model.spec.cacheable else volatile(store)
+
+    @property
+    def model(self) -> PromptableModel:
+        """The model."""
+        return self._model
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Facts about the model."""
+        return self._model.spec
+
+    def key(self, fingerprint: str, plane: Plane, window: _Keyed) -> EmbeddingKey:
+        """Return the key of a plane's embedding by this model.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of the volume, see `napari_medfm.volume.fingerprint`.
+        plane : Plane
+            The slice.
+        window : Window
+            The intensity window the model sees it through.
+        """
+        spec = self.spec
+        index = int(plane.index)
+        return EmbeddingKey(fingerprint, int(plane.axis), index, window.key, spec.encoder_digest, spec.precision)
+
+    def cached(self, key: EmbeddingKey) -> bool:
+        """Whether the store has an entry for the key; it may yet prove damaged when read."""
+        return self._store is not None and self._store.contains(key)
+
+    def lookup(self, key: EmbeddingKey) -> ImageEmbedding | None:
+        """Return the stored embedding, or None.
+
+        Raises
+        ------
+        ModelError
+            The key is of another encoder.
+        """
+        if key.encoder_digest != self.spec.encoder_digest:
+            raise ModelError("embedding key", "is of another encoder", "Make the key with this predictor.")
+        return None if self._store is None else self._store.get(key)
+
+    def embed(self, image: NDArray[np.uint8], key: EmbeddingKey | None = None) -> ImageEmbedding:
+        """Return the image's embedding, from the store if it is there.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
+            Already windowed to 0..255.
+        key : EmbeddingKey, optional
+            Names what the image shows; without it nothing is looked up or kept.
+
+        Raises
+        ------
+        ModelError
+            Not such an image, or the key is of another encoder.
+        """
+        if key is None:
+            return self._model.encode(image)
+        found = self.lookup(key)
+        if found is not None and found.image_shape == image.shape[:2]:
+            return found
+        embedding = self._model.encode(image)
+        if self._store is not None:
+            self._store.put(key, embedding)
+        return embedding
+
+    def decode(
+        self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
+    ) -> MaskPrediction:
+        """Answer the prompts of one object on one plane.
+
+        Kinds of prompts that the model does not take are said in points.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            From `embed`.
+        prompts : PromptSet
+            At least one; all on the same plane.
+        previous : MaskPrediction, optional
+            The last answer for the same object and plane, to be refined.
+
+        Raises
+        ------
+        PromptError
+            No prompt, prompts on several planes, or one outside the image.
+        ModelError
+            The embedding is another model's.
+        """
+        spoken = as_points(prompts, embedding.image_shape, keep=self.spec.prompt_kinds)
+        return self._model.decode(embedding, spoken, previous)
+
+    def predict(
+        self,
+        embedding: ImageEmbedding,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        previous: MaskPrediction | None = None,
+    ) -> MaskPrediction:
+        """Answer prompts given as plain arrays.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            From `embed`.
+        points : array_like, (N, 2), optional
+            (row, column) voxel coordinates of clicks.
+        labels : array_like, (N,), optional
+            1 for a click on the object, 0 for one beside it; all 1 if not given.
+        box : array_like, (4,), optional
+            (first row, first column, last row + 1, last column + 1) around the object.
+        previous : MaskPrediction, optional
+            The last answer, to be refined.
+
+        Raises
+        ------
+        PromptError
+            Neither points nor box, shapes that do not fit, or a position outside the image.
+        """
+        clicks = _points(points, labels)
+        boxes = () if box is None else (_box(box),)
+        return self.decode(embedding, PromptSet((*boxes, *clicks)), previous)
+
+
+_PLANE = Plane(0, 0)
+
+
+def _points(points: ArrayLike | None, labels: ArrayLike | None) -> tuple[Point, ...]:
+    if points is None:
+        if labels is not None:
+            raise PromptError("labels", "were given without points", "Give one point per label.")
+        return ()
+    positions = _numbers("points", points)
+    if positions.ndim != 2 or positions.shape[1] != 2:
+        raise PromptError("points", f"have shape {positions.shape}", "Give (N, 2): row and column of each.")
+    signs = np.ones(len(positions)) if labels is None else _numbers("labels", labels)
+    if signs.shape != (len(positions),) or not np.isin(signs, (0, 1)).all():
+        reason = f"of shape {signs.shape} do not fit {len(positions)} points"
+        raise PromptError("labels", reason, "Give 1 (object) or 0 (not the object) for each point.")
+    return tuple(
+        Point(_PLANE, (row, column), positive=sign == 1)
+        for (row, column), sign in zip(positions.tolist(), signs.tolist(), strict=True)
+    )
+
+
+def _box(box: ArrayLike) -> Box:
+    corners = _numbers("box", box)
+    if corners.shape != (4,):
+        step = "Give first row, first column, last row + 1, last column + 1."
+        raise PromptError("box", f"has shape {corners.shape}", step)
+    top, left, bottom, right = corners.tolist()
+    if not (top < bottom and left < right):
+        raise PromptError("box", "is empty", "The stop must lie beyond the start on both axes.")
+    return Box(_PLANE, (top, left), (bottom, right))
+
+
+def _numbers(subject: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PromptError(subject, "are not numbers", "Give an array of voxel coordinates.") from error
+    if not np.isfinite(numbers).all():
+        raise PromptError(subject, "are not finite", "Give voxel coordinates inside the image.")
+    return numbers

@@ -1,0 +1,133 @@
+"""Embedding a whole volume in the background: in which order, and how far it is."""
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medfm.inference.predictor import Predictor
+from napari_medfm.models import ImageEmbedding
+from napari_medfm.volume import Plane, Volume
+
+_AHEAD = 3
+_RECENT = 16
+
+
+class _Window(Protocol):
+    @property
+    def key(self) -> str: ...
+
+    def to_uint8(self, array: NDArray[Any]) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingProgress:
+    """How far the embedding of a list of planes has come.
+
+    Attributes
+    ----------
+    done, total : int
+        Planes whose embedding is there, and planes in all.
+    plane : Plane
+        The plane embedded last.
+    seconds_left : float
+        Expected time of computing for the rest; pauses for more urgent work not included.
+    """
+
+    done: int
+    total: int
+    plane: Plane
+    seconds_left: float
+
+
+def order_planes(visible: int, direction: int, count: int) -> list[int]:
+    """Return the order in which the slices across an axis are worth embedding.
+
+    The visible one comes first, then its neighbours in the direction of scrolling,
+    then the rest by distance; a slice behind counts as three times as far away.
+
+    Parameters
+    ----------
+    visible : int
+        Index of the slice shown.
+    direction : int
+        Positive or negative as the index grows or falls while scrolling; 0 if not known.
+    count : int
+        Number of slices.
+    """
+
+    def distance(index: int) -> tuple[int, bool]:
+        step = index - visible
+        behind = step * direction < 0
+        return abs(step) * (_AHEAD if behind else 1), behind
+
+    return sorted(range(count), key=distance)
+
+
+def slice_image(volume: Volume, plane: Plane, window: _Window) -> NDArray[np.uint8]:
+    """Return one slice as the model sees it: contiguous uint8, (rows, columns[, 3])."""
+    return np.ascontiguousarray(window.to_uint8(volume.plane(plane)))
+
+
+def embed_plane(
+    predictor: Predictor, volume: Volume, fingerprint: str, window: _Window, plane: Plane
+) -> ImageEmbedding:
+    """Return the embedding of one slice; it is windowed and encoded only if not stored.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Looks up, encodes and stores.
+    volume : Volume
+        The image.
+    fingerprint : str
+        Of that volume, see `napari_medfm.volume.fingerprint`.
+    window : Window
+        What the model sees it through.
+    plane : Plane
+        The slice.
+    """
+    key = predictor.key(fingerprint, plane, window)
+    if predictor.cached(key):
+        found = predictor.lookup(key)
+        if found is not None:
+            return found
+    return predictor.embed(slice_image(volume, plane, window), key)
+
+
+def embed_planes(
+    predictor: Predictor, volume: Volume, fingerprint: str, window: _Window, planes: Iterable[Plane]
+) -> Iterator[EmbeddingProgress]:
+    """Embed slices one by one; those that are stored already are skipped.
+
+    Every ``next`` embeds one slice. To stop, close the generator; to go on later or
+    in another order, start again with all planes.
+
+    Parameters
+    ----------
+    predictor, volume, fingerprint, window
+        As in `embed_plane`.
+    planes : iterable of Plane
+        In the order wanted, see `order_planes`.
+
+    Yields
+    ------
+    EmbeddingProgress
+        After each slice; once, at the end, if every slice was there.
+    """
+    wanted = list(planes)
+    missing = [plane for plane in wanted if not predictor.cached(predictor.key(fingerprint, plane, window))]
+    done = len(wanted) - len(missing)
+    if wanted and not missing:
+        yield EmbeddingProgress(done, len(wanted), wanted[-1], 0.0)
+    durations: deque[float] = deque(maxlen=_RECENT)
+    for left, plane in zip(range(len(missing) - 1, -1, -1), missing, strict=True):
+        start = time.perf_counter()
+        embed_plane(predictor, volume, fingerprint, window, plane)
+        durations.append(time.perf_counter() - start)
+        yield EmbeddingProgress(len(wanted) - left, len(wanted), plane, left * statistics.median(durations))
