@@ -6,7 +6,8 @@ knows neither caches nor sessions.
 """
 
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelFacts, ModelSpec, PromptableModel
-from napari_medfm.models.registry import ModelEntry, ModelRegistry, available_models, load_model, register_model
+from napari_medfm.models.catalogue import available_models, load_model, register_model
+from napari_medfm.models.registry import ModelEntry, ModelRegistry
 
 __all__ = [
     "ImageEmbedding",

@@ -153,12 +153,14 @@ class MaskPrediction:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The best mask, (rows, columns)."""
-        return self.masks[self.best]
+        best: NDArray[np.bool_] = self.masks[self.best]
+        return best
 
     @property
     def logits(self) -> NDArray[np.float32]:
         """The best candidate's logits at the decoder's resolution, (h, w)."""
-        return self.low_res[self.best]
+        best: NDArray[np.float32] = self.low_res[self.best]
+        return best
 
     @property
     def quality(self) -> float:

@@ -1,13 +1,11 @@
-"""What every backend refuses, in one place: images and prompts that no model can answer."""
+"""What every backend refuses and answers alike, in one place."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.errors import ModelError, PromptError
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction
-from napari_medfm.prompts import Box, Lasso, MaskPrompt, Point, Prompt, PromptSet, Scribble
-
-_HALF = 0.5  # voxel centres at whole numbers: the image begins and ends half a voxel beyond them
+from napari_medfm.prompts import PromptSet, check_inside
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
@@ -33,9 +31,6 @@ def check_image(image: NDArray[np.uint8]) -> None:
 def check_prompts(prompts: PromptSet, image_shape: tuple[int, int]) -> None:
     """Refuse prompts that cannot be answered.
 
-    A point must lie on the image; a box, scribble, lasso or mask may reach
-    beyond its edge, but not lie outside altogether.
-
     Parameters
     ----------
     prompts : PromptSet
@@ -46,14 +41,14 @@ def check_prompts(prompts: PromptSet, image_shape: tuple[int, int]) -> None:
     Raises
     ------
     PromptError
-        No prompt, prompts on several planes, or one outside the image or without extent.
+        No prompt, prompts on several planes, or one that lies outside the image.
     """
-    if not prompts:
+    if not len(prompts):
         raise PromptError("prompts", "there is none", "Click on the object first.")
     if len(prompts.planes) > 1:
         raise PromptError("prompts", "they lie on several planes", "Predict each plane by itself.")
     for prompt in prompts:
-        _check_prompt(prompt, image_shape)
+        check_inside(prompt, image_shape)
 
 
 def check_embedding(embedding: ImageEmbedding, encoder_digest: str) -> None:
@@ -80,29 +75,3 @@ def empty_prediction(image_shape: tuple[int, int], low_res_shape: tuple[int, int
         low_res=np.full((1, *low_res_shape), -10.0, dtype=np.float32),
         qualities=np.zeros(1, dtype=np.float32),
     )
-
-
-def _check_prompt(prompt: Prompt, image_shape: tuple[int, int]) -> None:
-    low, high = _extent(prompt)
-    inside = np.all(high >= -_HALF) and np.all(low <= np.asarray(image_shape) - _HALF)
-    if not (inside and np.isfinite(low).all() and np.isfinite(high).all()):
-        reason = "lies outside the image"
-        raise PromptError(prompt.kind, reason, f"The image has {image_shape[0]} rows and {image_shape[1]} columns.")
-    if isinstance(prompt, Box | MaskPrompt) and np.any(high < low):
-        raise PromptError(prompt.kind, "is empty", "Draw it larger.")
-
-
-def _extent(prompt: Prompt) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """First and last (row, column) voxel coordinate of a prompt."""
-    match prompt:
-        case Point():
-            position = np.asarray(prompt.position, dtype=float)
-            return position, position
-        case Box():
-            return np.asarray(prompt.start, dtype=float), np.asarray(prompt.stop, dtype=float) - _HALF
-        case Scribble() | Lasso():
-            path = np.asarray(prompt.path, dtype=float).reshape(-1, 2)
-            return path.min(axis=0, initial=np.inf), path.max(axis=0, initial=-np.inf)
-        case MaskPrompt():
-            start = np.asarray(prompt.start, dtype=float)
-            return start, start + np.asarray(prompt.shape) - 1

@@ -2,8 +2,8 @@
 
 A factory is named as text, ``"package.module:factory"``; calling it with the
 options given to `load_model` returns a `PromptableModel`. Other packages offer
-models through the entry-point group ``napari_medfm.models``, each entry point
-naming a `ModelEntry` in a module that imports no heavy library.
+models through entry points, each naming a `ModelEntry` in a module that imports
+no heavy library.
 """
 
 import difflib
@@ -12,14 +12,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from napari_medfm.errors import ModelError, UnknownModelError
 from napari_medfm.models.base import ModelFacts, PromptableModel
-
-ENTRY_POINT_GROUP = "napari_medfm.models"
-"""Entry-point group in which other packages offer a `ModelEntry`."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -147,83 +144,8 @@ class ModelRegistry:
                 _log.warning("model entry point %r is left out: %s", point.name, error)
 
 
-def register_model(
-    name: str, factory: str, facts: ModelFacts | None = None, *, registry: ModelRegistry | None = None
-) -> Callable[[], None]:
-    """Register a model and return a function that takes it out again; nothing is imported.
-
-    Parameters
-    ----------
-    name : str
-        Lower-case letters, digits, ``_``, ``.`` and ``-``.
-    factory : str
-        ``"package.module:factory"``.
-    facts : ModelFacts, optional
-        What is known before loading; by default only the title, which is the name.
-    registry : ModelRegistry, optional
-        The package's own by default.
-
-    Raises
-    ------
-    ModelError
-        The name is taken, or name or factory is malformed.
-    """
-    entry = ModelEntry(name, factory, facts or ModelFacts(title=name))
-    return (DEFAULT_REGISTRY if registry is None else registry).register(entry)
-
-
-def load_model(name: str, *, registry: ModelRegistry | None = None, **options: Any) -> PromptableModel:
-    """Load a model by name.
-
-    Parameters
-    ----------
-    name : str
-        One of `available_models`.
-    registry : ModelRegistry, optional
-        The package's own by default.
-    **options
-        Passed to the model's factory, such as ``weights=path``.
-
-    Raises
-    ------
-    UnknownModelError
-        No model of that name.
-    ModelError
-        The model cannot be imported or made; `WeightsError` if its weights were refused.
-    """
-    return (DEFAULT_REGISTRY if registry is None else registry).entry(name).load(**options)
-
-
-def available_models(*, registry: ModelRegistry | None = None) -> tuple[ModelEntry, ...]:
-    """Return every registered model with its facts; imports no model."""
-    return (DEFAULT_REGISTRY if registry is None else registry).entries()
-
-
 def _entry_of(point: EntryPoint) -> ModelEntry:
     entry = point.load()
     if not isinstance(entry, ModelEntry):
         raise ModelError(point.name, "does not name a ModelEntry", "Report it to the authors of that package.")
     return entry
-
-
-_BUILT_IN = (
-    ModelEntry(
-        "random_walker",
-        "napari_medfm.models.backends.random_walker:load",
-        ModelFacts("Random walker", tier="classical", origin="no training", licence="BSD-3-Clause"),
-    ),
-    ModelEntry(
-        "sam",
-        "napari_medfm.models.backends.sam:load",
-        ModelFacts(
-            "Segment Anything (ViT-B, L or H)",
-            tier="general natural",
-            origin="from scratch",
-            licence="Apache-2.0",
-            weights="file",
-        ),
-    ),
-)
-
-DEFAULT_REGISTRY = ModelRegistry(_BUILT_IN, lambda: entry_points(group=ENTRY_POINT_GROUP))
-"""The registry that `register_model`, `load_model` and `available_models` use unless given another."""

@@ -1,0 +1,328 @@
+"""Segment Anything (Kirillov et al., ICCV 2023) on the classes of the ``segment_anything`` package.
+
+ViT-B, L and H, recognised from the weights, at any image size: the original
+weights and every model that kept its layout (MedicoSAM, micro-sam, ...), as far
+as it also kept its preprocessing. Answers equal ``SamPredictor``'s.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from torch import Tensor, nn
+
+from napari_medfm.errors import ModelError, WeightsError
+from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelFacts, ModelSpec
+from napari_medfm.models.catalogue import SAM
+from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
+from napari_medfm.models.devices import choose_device
+from napari_medfm.models.transforms import LongestSide
+from napari_medfm.models.weights import fit, load_state_dict, state_digest
+from napari_medfm.prompts import MaskPrompt, PromptSet, as_points
+
+_PREPROCESSING = "longest-side uint8 imagenet pad"
+_PATCH = 16
+_CHANNELS = 256
+_SURE = 1e-3  # a mask says 0.1 % or 99.9 %: logits of about 7, as large as the decoder's own
+_PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True, slots=True)
+class _Vit:
+    """Shape of an image encoder."""
+
+    width: int
+    depth: int
+    heads: int
+    global_blocks: tuple[int, ...]
+    window: int = 14
+
+
+_VITS = (
+    _Vit(768, 12, 12, (2, 5, 8, 11)),
+    _Vit(1024, 24, 16, (5, 11, 17, 23)),
+    _Vit(1280, 32, 16, (7, 15, 23, 31)),
+)
+
+
+def load(
+    weights: Path | str | None = None,
+    *,
+    sha256: str = "",
+    device: str | None = None,
+    precision: str = "float16",
+    facts: ModelFacts = SAM.facts,
+) -> "SamModel":
+    """Load Segment Anything from a file of weights.
+
+    Parameters
+    ----------
+    weights : Path or str
+        A state dict of ViT-B, L or H; see `load_state_dict`.
+    sha256 : str, optional
+        The digest the file must have.
+    device : str, optional
+        See `choose_device`.
+    precision : str
+        Number format of the embeddings, ``float16`` or ``float32``.
+    facts : ModelFacts
+        Of these weights, if they are not the original ones.
+
+    Raises
+    ------
+    WeightsError
+        No file was given, or it was refused.
+    """
+    if weights is None:
+        raise WeightsError("sam", "needs a file of weights", "Give weights=, such as sam_vit_b_01ec64.pth.")
+    sam = _build(load_state_dict(weights, sha256=sha256), Path(weights).name)
+    return SamModel(sam, device=device, precision=precision, facts=facts)
+
+
+def build_small_sam(seed: int = 0, image_size: int = 256, *, width: int = 64, depth: int = 2, heads: int = 2) -> Sam:
+    """Return a small Segment Anything with random weights, the same for the same seed.
+
+    The real architecture with a tiny image encoder, for tests and benchmarks: it
+    segments nothing, but takes every path that the real weights take.
+
+    Parameters
+    ----------
+    seed : int
+        Of the weights; the global random state is left as it was.
+    image_size : int
+        Side of the square the encoder sees, a multiple of 16.
+    width, depth, heads : int
+        Channels, blocks and attention heads of the image encoder.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        sam = _assemble(_Vit(width, depth, heads, (depth - 1,), window=8), image_size)
+        for name, parameter in sam.named_parameters():
+            if "pos" in name:  # zero when new: without them every position looks the same
+                nn.init.normal_(parameter, std=0.5)
+    return sam.eval()
+
+
+class SamModel:
+    """Any built ``Sam`` as a `PromptableModel`.
+
+    Points and boxes go in as they are, a box by its edges: ``start`` and ``stop``
+    are its corners, as in COCO. A scribble or lasso becomes points. The previous
+    answer's logits, or else a mask prompt, go in as the mask; a mask prompt alone
+    brings its bounding box with it. A first click by itself is ambiguous and gets
+    three candidates, anything more one.
+
+    Parameters
+    ----------
+    sam : Sam
+        With its weights; moved to the device.
+    device : str, optional
+        See `choose_device`.
+    precision : str
+        Number format of the embeddings, ``float16`` or ``float32``; the decoder computes in float32.
+    facts : ModelFacts
+        Of the weights.
+    """
+
+    def __init__(
+        self, sam: Sam, *, device: str | None = None, precision: str = "float16", facts: ModelFacts = SAM.facts
+    ) -> None:
+        if precision not in {"float16", "float32"}:
+            raise ModelError("sam", f"cannot store embeddings as {precision!r}", "Choose float16 or float32.")
+        self._device = choose_device(device)
+        self._spec = _spec(sam, precision, facts)
+        self._sam = sam.eval().requires_grad_(requires_grad=False).to(self._device)
+        with torch.inference_mode():
+            self._positions = self._sam.prompt_encoder.get_dense_pe()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Facts about the model."""
+        return self._spec
+
+    @property
+    def device(self) -> str:
+        """The device it runs on, such as ``cpu`` or ``cuda:0``."""
+        return str(self._device)
+
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+        """Encode an image; features are (256, side / 16, side / 16). See `PromptableModel.encode`."""
+        check_image(image)
+        shape = (image.shape[0], image.shape[1])
+        square = LongestSide(shape, self._spec.input_size).image(image)
+        features = self._sam.image_encoder(square.to(self._device))[0]
+        stored = features.cpu().numpy().astype(self._spec.precision)
+        return ImageEmbedding({"features": stored}, shape, self._spec.encoder_digest)
+
+    @torch.inference_mode()
+    def decode(
+        self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
+    ) -> MaskPrediction:
+        """Answer prompts; candidates come best first. See `PromptableModel.decode`."""
+        check_embedding(embedding, self._spec.encoder_digest)
+        check_prompts(prompts, embedding.image_shape)
+        frame = LongestSide(embedding.image_shape, self._spec.input_size)
+        inputs = self._translate(prompts, previous, frame)
+        if not has_positive(prompts) or inputs.empty:
+            return empty_prediction(embedding.image_shape, self._sam.prompt_encoder.mask_input_size)
+        low_res, qualities = self._answer(embedding, inputs)
+        masks = frame.masks(low_res) > self._sam.mask_threshold
+        order = torch.argsort(qualities[0], descending=True, stable=True)
+        return MaskPrediction(
+            masks[0, order].cpu().numpy(), low_res[0, order].cpu().numpy(), qualities[0, order].cpu().numpy()
+        )
+
+    def _translate(self, prompts: PromptSet, previous: MaskPrediction | None, frame: LongestSide) -> "_Inputs":
+        """Say the prompts in the decoder's terms."""
+        prompts = as_points(prompts, frame.image_shape, keep=self._spec.prompt_kinds)
+        corners = _corners(prompts, frame.image_shape)
+        points = np.asarray([point.position for point in prompts.points], dtype=float).reshape(-1, 2)
+        labels = [int(point.positive) for point in prompts.points]
+        logits = self._mask_input(prompts, previous, frame)
+        return _Inputs(
+            points=(self._tensor(frame.points(points)), self._tensor(np.asarray(labels))) if labels else None,
+            boxes=None if corners is None else self._tensor(frame.points(corners).reshape(4)),
+            masks=None if logits is None else self._tensor(logits[None]),
+            multimask=labels == [1] and corners is None and logits is None,
+        )
+
+    def _mask_input(
+        self, prompts: PromptSet, previous: MaskPrediction | None, frame: LongestSide
+    ) -> NDArray[np.float32] | None:
+        size = self._sam.prompt_encoder.mask_input_size
+        if previous is not None and previous.logits.shape == size:
+            return previous.logits
+        mask = _drawn(prompts, frame.image_shape) if previous is None else previous.mask
+        if not mask.any():
+            return None
+        share = np.clip(frame.low_res(mask, size[0]), _SURE, 1 - _SURE)
+        return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
+
+    def _answer(self, embedding: ImageEmbedding, inputs: "_Inputs") -> tuple[Tensor, Tensor]:
+        features = torch.from_numpy(embedding.arrays["features"])[None].to(self._device, torch.float32)
+        sparse, dense = self._sam.prompt_encoder(points=inputs.points, boxes=inputs.boxes, masks=inputs.masks)
+        low_res, qualities = self._sam.mask_decoder(
+            image_embeddings=features,
+            image_pe=self._positions,
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=inputs.multimask,
+        )
+        return low_res, qualities
+
+    def _tensor(self, values: NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int_]) -> Tensor:
+        dtype = torch.int32 if values.dtype.kind == "i" else torch.float32
+        return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self._device)[None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What the prompt encoder takes: (1, n, 2) xy and (1, n) labels, (1, 4) xyxy, (1, 1, h, w) logits."""
+
+    points: tuple[Tensor, Tensor] | None
+    boxes: Tensor | None
+    masks: Tensor | None
+    multimask: bool
+
+    @property
+    def empty(self) -> bool:
+        return self.points is None and self.boxes is None and self.masks is None
+
+
+def _corners(prompts: PromptSet, image_shape: tuple[int, int]) -> NDArray[np.float64] | None:
+    """Two (row, column) corners of the box, or of the mask if it is all there is."""
+    if prompts.box is not None:
+        return np.asarray((prompts.box.start, prompts.box.stop), dtype=float)
+    inside = np.argwhere(_drawn(prompts, image_shape))
+    if prompts.points or not inside.size:
+        return None
+    return np.asarray((inside.min(axis=0), inside.max(axis=0) + 1), dtype=float)
+
+
+def _drawn(prompts: PromptSet, image_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The union of the mask prompts."""
+    masks = [prompt.to_mask(image_shape) for prompt in prompts if isinstance(prompt, MaskPrompt)]
+    union: NDArray[np.bool_] = np.logical_or.reduce([np.zeros(image_shape, dtype=np.bool_), *masks])
+    return union
+
+
+def _build(tensors: Mapping[str, Tensor], subject: str) -> Sam:
+    """Build the model that a state dict belongs to, without making weights first, and fill it."""
+    position = tensors.get("image_encoder.pos_embed")
+    grid = tuple(position.shape) if position is not None else ()
+    vit = next((vit for vit in _VITS if len(grid) == 4 and vit.width == grid[3]), None)
+    if vit is None or grid[1] != grid[2]:
+        reason = "is not of a Segment Anything ViT-B, L or H"
+        raise WeightsError(subject, reason, "Choose weights such as sam_vit_b_01ec64.pth.")
+    with torch.device("meta"):
+        sam = _assemble(vit, grid[1] * _PATCH)
+    fit(sam, tensors, subject)
+    # Not part of the state dict, and so still without values.
+    sam.pixel_mean = torch.tensor(_PIXEL_MEAN).view(-1, 1, 1)
+    sam.pixel_std = torch.tensor(_PIXEL_STD).view(-1, 1, 1)
+    return sam
+
+
+def _assemble(vit: _Vit, image_size: int) -> Sam:
+    """Put the package's classes together as its own builder does, for any image size."""
+    grid = image_size // _PATCH
+    return Sam(
+        image_encoder=ImageEncoderViT(
+            depth=vit.depth,
+            embed_dim=vit.width,
+            img_size=image_size,
+            mlp_ratio=4,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            num_heads=vit.heads,
+            patch_size=_PATCH,
+            qkv_bias=True,
+            use_rel_pos=True,
+            global_attn_indexes=vit.global_blocks,
+            window_size=vit.window,
+            out_chans=_CHANNELS,
+        ),
+        prompt_encoder=PromptEncoder(
+            embed_dim=_CHANNELS,
+            image_embedding_size=(grid, grid),
+            input_image_size=(image_size, image_size),
+            mask_in_chans=16,
+        ),
+        mask_decoder=MaskDecoder(
+            num_multimask_outputs=3,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=_CHANNELS, mlp_dim=2048, num_heads=8),
+            transformer_dim=_CHANNELS,
+            iou_head_depth=3,
+            iou_head_hidden_dim=256,
+        ),
+        pixel_mean=list(_PIXEL_MEAN),
+        pixel_std=list(_PIXEL_STD),
+    )
+
+
+def _spec(sam: Sam, precision: str, facts: ModelFacts) -> ModelSpec:
+    state = sam.state_dict()
+    encoder = {key: tensor for key, tensor in state.items() if key.startswith("image_encoder.")}
+    side = sam.image_encoder.img_size
+    return ModelSpec(
+        name=SAM.name,
+        title=facts.title,
+        ndim=2,
+        prompt_kinds=frozenset({"point", "box", "mask"}),
+        input_size=side,
+        preprocessing=_PREPROCESSING,
+        embedding_bytes=_CHANNELS * (side // _PATCH) ** 2 * np.dtype(precision).itemsize,
+        cacheable=True,
+        precision=precision,
+        tier=facts.tier,
+        origin=facts.origin,
+        licence=facts.licence,
+        commercial_use=facts.commercial_use,
+        encoder_digest=state_digest(encoder, _PREPROCESSING),
+        model_digest=state_digest(state, _PREPROCESSING),
+    )

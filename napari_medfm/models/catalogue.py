@@ -1,0 +1,83 @@
+"""The models this package brings, and the registry everything uses unless given another."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from napari_medfm.models.base import ModelFacts, PromptableModel
+from napari_medfm.models.registry import ModelEntry, ModelRegistry
+
+ENTRY_POINT_GROUP = "napari_medfm.models"
+"""Entry-point group in which other packages offer a `ModelEntry`."""
+
+RANDOM_WALKER = ModelEntry(
+    name="random_walker",
+    factory="napari_medfm.models.backends.random_walker:load",
+    facts=ModelFacts("Random walker", tier="classical", origin="no training", licence="BSD-3-Clause"),
+)
+
+SAM = ModelEntry(
+    name="sam",
+    factory="napari_medfm.models.backends.sam:load",
+    facts=ModelFacts(
+        "Segment Anything (ViT-B, L or H)",
+        tier="general natural",
+        origin="from scratch",
+        licence="Apache-2.0",
+        weights="file",
+    ),
+)
+
+DEFAULT_REGISTRY = ModelRegistry((RANDOM_WALKER, SAM), lambda: entry_points(group=ENTRY_POINT_GROUP))
+"""The registry of this process."""
+
+
+def register_model(
+    name: str, factory: str, facts: ModelFacts | None = None, *, registry: ModelRegistry = DEFAULT_REGISTRY
+) -> Callable[[], None]:
+    """Register a model and return a function that takes it out again; nothing is imported.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits, ``_``, ``.`` and ``-``.
+    factory : str
+        ``"package.module:factory"``; `load_model` calls it with the options it was given.
+    facts : ModelFacts, optional
+        What is known before loading; by default only the title, which is the name.
+    registry : ModelRegistry
+        The package's own by default.
+
+    Raises
+    ------
+    ModelError
+        The name is taken, or name or factory is malformed.
+    """
+    return registry.register(ModelEntry(name, factory, facts or ModelFacts(title=name)))
+
+
+def load_model(name: str, *, registry: ModelRegistry = DEFAULT_REGISTRY, **options: Any) -> PromptableModel:
+    """Load a model by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `available_models`.
+    registry : ModelRegistry
+        The package's own by default.
+    **options
+        Passed to the model's factory, such as ``weights=path``.
+
+    Raises
+    ------
+    UnknownModelError
+        No model of that name.
+    ModelError
+        The model cannot be imported or made; `WeightsError` if its weights were refused.
+    """
+    return registry.entry(name).load(**options)
+
+
+def available_models(*, registry: ModelRegistry = DEFAULT_REGISTRY) -> tuple[ModelEntry, ...]:
+    """Return every registered model with its facts; no model is imported."""
+    return registry.entries()

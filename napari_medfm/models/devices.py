@@ -1,0 +1,45 @@
+"""Which device a model runs on."""
+
+import logging
+
+import torch
+
+from napari_medfm.settings import load_settings
+
+_log = logging.getLogger(__name__)
+
+
+def choose_device(wanted: str | None = None) -> torch.device:
+    """Return the device to run on: the wanted one, or the best there is.
+
+    A fall-back to the CPU is logged as a warning; the model's ``device`` says what came of it.
+
+    Parameters
+    ----------
+    wanted : str, optional
+        ``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``;
+        by default the setting ``MEDFM_DEVICE``.
+    """
+    wanted = wanted or load_settings().device
+    if wanted == "auto":
+        return _best()
+    device = torch.device(wanted)
+    if _available(device):
+        return device
+    _log.warning("device %s is not available: running on the CPU", wanted)
+    return torch.device("cpu")
+
+
+def _best() -> torch.device:
+    for name in ("cuda", "mps"):
+        if _available(torch.device(name)):
+            return torch.device(name)
+    return torch.device("cpu")
+
+
+def _available(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    if device.type == "mps":
+        return torch.backends.mps.is_available()
+    return device.type == "cpu"
