@@ -27,8 +27,8 @@ def as_points(
     """Replace prompts that a model does not take by points that say nearly the same.
 
     A scribble becomes points evenly spaced along its length, its ends among them; a
-    lasso or a mask its deepest voxel, then the voxels farthest from both the outline
-    and the points so far; a box its centre. Parts outside the plane are left out.
+    lasso or a mask its deepest voxel, then those far from the points so far and deep inside
+    at once; a box its centre. Parts outside the plane are left out.
     Deterministic; at most `MOST_POINTS` for each prompt.
 
     Parameters
@@ -102,13 +102,16 @@ def _within(mask: Mask, spacing: NDArray[np.float64], step: float) -> list[Posit
     voxels = np.argwhere(mask)
     if not len(voxels):
         return []
-    room = distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1][mask]
+    depth = distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1][mask]
     places = voxels * spacing
-    chosen: list[Position] = []
+    apart = np.ones(len(voxels))
+    chosen: list[int] = []
     for _ in range(_count(math.sqrt(len(voxels) * float(spacing.prod())) / step)):
-        best = int(np.argmax(room))
-        if room[best] == 0:
+        # Depth alone would leave out a thin part, distance alone would take the corners.
+        best = int(np.argmax(depth * apart))
+        if best in chosen:
             break
-        chosen.append((float(voxels[best, 0]), float(voxels[best, 1])))
-        room = np.minimum(room, np.linalg.norm(places - places[best], axis=1))
-    return chosen
+        distance = np.linalg.norm(places - places[best], axis=1)
+        apart = np.minimum(apart, distance) if chosen else distance
+        chosen.append(best)
+    return [(float(row), float(column)) for row, column in voxels[chosen]]

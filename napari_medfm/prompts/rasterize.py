@@ -18,6 +18,8 @@ from napari_medfm.prompts.prompts import Box, Lasso, MaskPrompt, Point, Position
 Mask = NDArray[np.bool_]
 _Voxels = NDArray[np.intp]
 _STEP = "Draw it on the image again."
+_REACH = 512
+"""Voxels beyond the image (or one image size, if more) that a lasso may go astray."""
 
 
 def rasterize(prompt: Prompt, shape: tuple[int, int], radius: float = 1.5) -> Mask:
@@ -142,6 +144,7 @@ def _enclosed(path: Sequence[Position], shape: tuple[int, int]) -> Mask:
 
 
 def _near(position: Position, shape: tuple[int, int]) -> Position:
-    """Pull a vertex to within one image size of the image, so that the canvas stays small."""
-    row, column = (min(max(value, -size), 2.0 * size) for value, size in zip(position, shape, strict=True))
-    return row, column
+    """Pull a vertex gone astray back to the neighbourhood of the image, so that the canvas stays small."""
+    reach = max(*shape, _REACH)
+    row, column = (min(max(value, -reach), size + reach) for value, size in zip(position, shape, strict=True))
+    return float(row), float(column)

@@ -5,7 +5,6 @@ that kind; positions are ``[row, column]`` voxel coordinates in the plane. ``pos
 may be left out and then means true.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -74,7 +73,7 @@ def _read(value: Any, subject: str) -> Prompt:
     if not isinstance(value, Mapping):
         raise PromptError(subject, "is not an object", _STEP)
     kind = cast("Kind", value.get("kind"))
-    if kind not in _READERS:
+    if not isinstance(kind, str) or kind not in _READERS:
         raise PromptError(subject, f"has the unknown kind {kind!r}", f"Use one of: {', '.join(_READERS)}.")
     fields = _Fields(value, subject)
     prompt = _READERS[kind](fields)
@@ -138,7 +137,7 @@ class _Fields:
         self._expect(isinstance(value, list | tuple) and len(value) == 2, f"needs [row, column] as {name}")
         for number in value:
             usable = isinstance(number, int | float) and not isinstance(number, bool)
-            self._expect(usable and math.isfinite(number), f"needs finite numbers as {name}")
+            self._expect(usable and number == number, f"needs numbers as {name}")  # not NaN
             self._expect(abs(number) <= FARTHEST, f"has a {name} more than {FARTHEST:.0e} voxels away")
         return float(value[0]), float(value[1])
 
