@@ -3,6 +3,7 @@
 ::
 
     MedfmError                      subject, reason, next step
+    ├── SettingsError               an environment variable that cannot be used
     ├── VolumeError                 reading an image or a label file
     │   ├── UnreadableFileError     damaged, truncated, or not what its name says
     │   ├── UnsupportedDataError    intact, but of a kind that is refused by name
@@ -47,6 +48,10 @@ class MedfmError(Exception):
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.reason}. {self.next_step}"
+
+
+class SettingsError(MedfmError):
+    """An environment variable that cannot be used."""
 
 
 class VolumeError(MedfmError):

@@ -1,15 +1,20 @@
 """Writing files so that a crash leaves the old file or the new one, never half of one."""
 
 import contextlib
+import errno
 import hashlib
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from napari_medfm.errors import WriteError
 
 _BLOCK = 1 << 20
+
+# Some network and user-space file systems answer this to the flush of a folder; the file itself is on the disk by then.
+_FLUSH_NOT_OFFERED = {errno.EINVAL, errno.ENOTSUP}
 
 
 def atomic_write(
@@ -22,7 +27,8 @@ def atomic_write(
     The content goes to a temporary file in the same folder (same suffixes, so
     that writers which choose a format by name work), is flushed to the disk,
     read back by `verify`, and only then moved over `path`; the folder is flushed
-    last, so that the new name itself survives a power loss.
+    last, so that the new name itself survives a power loss. A file that is
+    replaced keeps its permissions.
 
     Parameters
     ----------
@@ -50,6 +56,8 @@ def atomic_write(
             flush_file(temporary)
             if verify is not None:
                 verify(temporary)
+            if path.exists():
+                shutil.copymode(path, temporary)
             os.replace(temporary, path)
         flush_folder(path.parent)
     except OSError as error:
@@ -72,7 +80,10 @@ def atomic_write_bytes(path: Path, content: bytes) -> Path:
         if temporary.read_bytes() != content:
             raise WriteError(path.name, "read back different from what was written", "Try another disk.")
 
-    return atomic_write(path, lambda temporary: _write_bytes(temporary, content), verify)
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    return atomic_write(path, write, verify)
 
 
 def sha256_file(path: Path) -> str:
@@ -96,30 +107,30 @@ def private_folder(path: Path) -> Path:
 
 def flush_file(path: Path) -> None:
     """Force a file's content to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def flush_folder(path: Path) -> None:
     """Force a folder's entries to the disk, where the platform allows it."""
     if os.name == "nt":  # Windows cannot open a folder; NTFS journals renames itself.
         return
-    flush_file(path)
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _FLUSH_NOT_OFFERED:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
     suffix = "".join(path.suffixes[-2:])
-    descriptor, name = tempfile.mkstemp(prefix=".medfm-", suffix=suffix, dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.with_name(f".medfm-{secrets.token_hex(8)}{suffix}")
+    # Not tempfile, whose files only their owner may read: an export belongs to whomever the umask says.
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
     finally:

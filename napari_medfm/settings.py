@@ -6,6 +6,7 @@ Environment variables: ``MEDFM_DATA_DIR`` (journals, adapters), ``MEDFM_CACHE_DI
 (threads a model may use), ``MEDFM_DEVICE`` (auto, cpu, cuda, mps).
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_medfm.errors import SettingsError
+
 _APP = "napari-medfm"
 _GB = 10**9
+_DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,36 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     Parameters
     ----------
     environ : mapping
-        Environment variables, injectable for tests.
+        Environment variables, injectable for tests. An empty one counts as not set.
+
+    Raises
+    ------
+    SettingsError
+        A number that is none or is negative, or an unknown device.
     """
     return Settings(
         data_dir=Path(environ.get("MEDFM_DATA_DIR") or platformdirs.user_data_dir(_APP, appauthor=False)),
         cache_dir=Path(environ.get("MEDFM_CACHE_DIR") or platformdirs.user_cache_dir(_APP, appauthor=False)),
-        cache_bytes=int(float(environ.get("MEDFM_CACHE_GB", "20")) * _GB),
-        memory_bytes=int(float(environ.get("MEDFM_MEMORY_GB", "2")) * _GB),
-        threads=int(environ.get("MEDFM_THREADS") or os.cpu_count() or 1),
-        device=environ.get("MEDFM_DEVICE", "auto"),
+        cache_bytes=int(_number(environ, "MEDFM_CACHE_GB", 20) * _GB),
+        memory_bytes=int(_number(environ, "MEDFM_MEMORY_GB", 2) * _GB),
+        threads=max(1, int(_number(environ, "MEDFM_THREADS", os.cpu_count() or 1))),
+        device=_device(environ),
     )
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise SettingsError(name, f"{text!r} is not a number from 0 upwards", f"Set it to one such as {default:g}.")
+    return number
+
+
+def _device(environ: Mapping[str, str]) -> str:
+    device = environ.get("MEDFM_DEVICE") or "auto"
+    if device not in _DEVICES:
+        raise SettingsError("MEDFM_DEVICE", f"{device!r} is not a device", f"Set it to one of {', '.join(_DEVICES)}.")
+    return device
