@@ -4,7 +4,39 @@ Owns reading and writing of image formats, the canonical voxel grid, and
 intensity windows. Knows nothing of models, sessions or napari.
 """
 
+from napari_medfm.volume.fingerprint import fingerprint
+from napari_medfm.volume.formats import (
+    can_read,
+    open_labels,
+    open_volume,
+    readable_suffixes,
+    write_labels,
+    write_volume,
+)
 from napari_medfm.volume.geometry import PLANE_NAMES, Geometry, Plane, Region, SourceGrid, array_geometry
+from napari_medfm.volume.orientation import EdgeLetters, edge_letters, rows_grow_upwards
 from napari_medfm.volume.volume import Volume
+from napari_medfm.volume.windows import PRESETS, Window, automatic_window
 
-__all__ = ["PLANE_NAMES", "Geometry", "Plane", "Region", "SourceGrid", "Volume", "array_geometry"]
+__all__ = [
+    "PLANE_NAMES",
+    "PRESETS",
+    "EdgeLetters",
+    "Geometry",
+    "Plane",
+    "Region",
+    "SourceGrid",
+    "Volume",
+    "Window",
+    "array_geometry",
+    "automatic_window",
+    "can_read",
+    "edge_letters",
+    "fingerprint",
+    "open_labels",
+    "open_volume",
+    "readable_suffixes",
+    "rows_grow_upwards",
+    "write_labels",
+    "write_volume",
+]

@@ -1,0 +1,204 @@
+"""NIfTI files: images and label maps in, label maps and images out.
+
+Scaling is applied once, on reading. Whatever is written lies on the grid the
+image came from, with the image's own position fields, and is read again and
+compared before it replaces anything.
+"""
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medfm.errors import ChoiceRequiredError, UnreadableFileError, VolumeError, WriteError
+from napari_medfm.files import atomic_write
+from napari_medfm.volume.geometry import Geometry, SourceGrid
+from napari_medfm.volume.grids import grid_difference
+from napari_medfm.volume.intensities import intensity_notes, scaled
+from napari_medfm.volume.limits import check_memory, memory_limit
+from napari_medfm.volume.nifti_header import HEADER_BYTES, Content, parse_header, read_content, read_position
+from napari_medfm.volume.orientation import (
+    canonical_geometry,
+    default_source,
+    plain_grid,
+    source_grid,
+    to_canonical,
+    to_source,
+)
+from napari_medfm.volume.payload import check_length, first_bytes, is_gzip, read_payload
+from napari_medfm.volume.volume import Volume
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+_KEY = "nifti"
+_LARGEST_NIFTI1_AXIS = 32767
+_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+_MAPPED = "The image is larger than the free memory and is read from the disk as needed: keep the file where it is"
+
+
+def read_nifti(path: Path, choice: int | None = None, limit: int | None = None) -> Volume:
+    """Read one image of a NIfTI file into canonical axes.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.nii`` or ``.nii.gz`` file.
+    choice : int, optional
+        Which image, counted from 0, if the file has more than three axes.
+    limit : int, optional
+        Bytes of memory that may be used; by default most of what is free.
+
+    Raises
+    ------
+    UnreadableFileError
+        Missing, damaged, truncated, or not what its name says.
+    UnsupportedDataError
+        Complex, CIFTI, Analyze, empty.
+    TooLargeError
+        More memory needed than allowed. (A plain ``.nii`` is read from the disk as needed instead.)
+    ChoiceRequiredError
+        Several images and no `choice`.
+    """
+    _check_name(path)
+    header = parse_header(path.name, first_bytes(path, HEADER_BYTES))
+    content = read_content(path.name, header)
+    position = read_position(header)
+    shape, count = _images(content)
+    index = _chosen(path.name, count, choice)
+    record = {_KEY: {"version": 2 if int(header["sizeof_hdr"]) == 540 else 1, **position.fields}}
+    source = _grid(shape, position.affine, record)
+    stored = _stored(path, content, (shape, index), limit)
+    array = scaled(to_canonical(stored, source), content.slope, content.intercept)
+    notes = [*content.notes, *position.notes, *intensity_notes(array)]
+    if count > 1:
+        notes.append(f"Image {index + 1} of {count} in the file")
+    if isinstance(array, np.memmap):
+        notes.append(_MAPPED)
+    return Volume(array, canonical_geometry(source, known=position.known, notes=tuple(notes)), name=stem(path))
+
+
+def write_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
+    """Write a canonical array on the grid its geometry came from, read it again and compare.
+
+    Parameters
+    ----------
+    path : Path
+        A name ending in ``.nii`` or ``.nii.gz``.
+    array : ndarray
+        Shape of `geometry`, optionally with a trailing RGB axis; a type NIfTI has.
+    geometry : Geometry
+        Where the array lies. Affine, codes, units and orientation of its source are restored.
+
+    Raises
+    ------
+    WriteError
+        Not written, or read back different.
+    """
+    source = geometry.source or default_source(geometry)
+    stored = to_source(array, source)
+    if stored.ndim > len(source.shape):
+        stored = np.ascontiguousarray(stored).view(_RGB)[..., 0]
+    header = _header(source, geometry, stored.dtype)
+    image_type = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    image = image_type(stored, None, header)
+    return atomic_write(path, image.to_filename, lambda temporary: _verify(path, temporary, array, geometry))
+
+
+def stem(path: Path) -> str:
+    """Return a file's name without its image suffix."""
+    name = path.name
+    return name[: -len(".nii.gz")] if name.lower().endswith(".nii.gz") else path.stem
+
+
+def _check_name(path: Path) -> None:
+    compressed = is_gzip(path)
+    if path.name.lower().endswith(".gz") == compressed:
+        return
+    if compressed:
+        raise UnreadableFileError(path.name, "is gzip-compressed, but not named so", "Rename it to end in .nii.gz.")
+    parse_header(path.name, first_bytes(path, HEADER_BYTES))  # if it is no NIfTI at all, say that instead
+    raise UnreadableFileError(path.name, "is named .gz, but is not compressed", "Rename it to end in .nii.")
+
+
+def _images(content: Content) -> tuple[tuple[int, ...], int]:
+    """Return the shape of one image and how many there are."""
+    extra = content.shape[3:]
+    longer = sum(size > 1 for size in extra)
+    if longer == 0 or (max(content.shape[:3]) == 1 and longer in (2, 3)):
+        return content.shape, 1
+    return content.shape[:3], prod(extra)
+
+
+def _grid(shape: tuple[int, ...], affine: NDArray[np.float64], record: dict[str, Any]) -> SourceGrid:
+    longer = tuple(axis for axis, size in enumerate(shape) if size > 1)
+    if longer and min(longer) > 2:
+        return plain_grid(shape, longer, record)
+    return source_grid(shape, affine, record)
+
+
+def _chosen(name: str, count: int, choice: int | None) -> int:
+    if count == 1 and choice in (None, 0):
+        return 0
+    if choice is not None and 0 <= choice < count:
+        return choice
+    reason = f"holds {count} images" if choice is None else f"holds {count} images and has no number {choice}"
+    choices = [f"image {index + 1} of {count}" for index in range(count)]
+    raise ChoiceRequiredError(name, reason, "Choose which one to open.", choices)
+
+
+def _stored(path: Path, content: Content, which: tuple[tuple[int, ...], int], limit: int | None) -> NDArray[Any]:
+    shape, index = which
+    size = prod(shape) * content.dtype.itemsize
+    start = content.offset + index * size
+    check_length(path, content.end)
+    scales = (content.slope, content.intercept) != (1.0, 0.0)
+    needed = size + prod(shape) * (8 if scales else content.dtype.itemsize)
+    mappable = not is_gzip(path) and not scales and content.dtype.isnative and not content.dtype.names
+    if mappable and needed > (memory_limit() if limit is None else limit):
+        return np.memmap(path, content.dtype, "r", start, shape, "F")
+    step = "Free some memory, or decompress the file: an unscaled .nii is read from the disk as needed."
+    check_memory(path.name, needed, limit, step)
+    payload = read_payload(path, start, size, content.end)
+    return np.ndarray(shape, content.dtype, payload, order="F")
+
+
+def _header(source: SourceGrid, geometry: Geometry, dtype: np.dtype[Any]) -> nib.Nifti1Header:
+    fields = dict(source.header.get(_KEY, {}))
+    version = fields.pop("version", 2 if max(source.shape) > _LARGEST_NIFTI1_AXIS else 1)
+    header = nib.Nifti2Header() if version == 2 else nib.Nifti1Header()
+    header.set_data_dtype(dtype)
+    header.set_data_shape(source.shape)
+    header.set_slope_inter(1, 0)
+    if fields:
+        sizes = fields.pop("pixdim")
+        for field, value in fields.items():
+            header[field] = value
+        header["pixdim"][:4] = sizes
+        return header
+    header.set_xyzt_units("mm")
+    header["pixdim"][1:4] = np.linalg.norm(source.affine[:3, :3], axis=0)
+    if geometry.known:
+        header.set_sform(source.affine, code="scanner")
+        _set_qform_if_rigid(header, source.affine)
+    return header
+
+
+def _set_qform_if_rigid(header: nib.Nifti1Header, affine: NDArray[np.float64]) -> None:
+    """Keep programs that read only the qform in agreement; a sheared grid has none."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() < 1e-6:
+        header.set_qform(affine, code="scanner")
+
+
+def _verify(path: Path, temporary: Path, array: NDArray[Any], geometry: Geometry) -> None:
+    step = "Nothing was replaced. Try again, or write to another disk."
+    try:
+        written = read_nifti(temporary)
+    except VolumeError as error:
+        raise WriteError(path.name, f"could not be read back: {error.reason}", step) from error
+    same = np.array_equal(written.array, array, equal_nan=array.dtype.kind == "f")
+    if not same or grid_difference(written.geometry, geometry) is not None:
+        raise WriteError(path.name, "read back different from what was written", step)
