@@ -83,7 +83,7 @@ def test_points_in_a_lasso_keep_clear_of_each_other_and_of_the_outline():
     positions = np.array([point.position for point in converted(square)])
     distances = np.linalg.norm(positions[:, None] - positions[None], axis=2)[~np.eye(len(positions), dtype=bool)]
     assert len(positions) > 3
-    assert distances.min() > 20
+    assert distances.min() > 15
     assert positions.min() > 110
     assert positions.max() < 190
 
