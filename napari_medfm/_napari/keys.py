@@ -1,0 +1,159 @@
+"""Keys, while the panel is open: on our layers and on the viewer, given back afterwards.
+
+Digits 1-7 and V stay napari's. Nothing happens while a person types in a text field.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Layer
+
+from napari_medfm._napari.notices import attempt
+from napari_medfm._napari.tools import Tools
+from napari_medfm.session import AnnotationSession
+
+TOOL_KEYS = {"P": "point", "B": "box", "S": "scribble", "L": "lasso"}
+
+
+class Keys:
+    """Binds keys to what they do.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    layers : sequence of Layer
+        The layers we made; each has keys of its own, which would otherwise win.
+    tools : Tools
+        The tool in the hand.
+    session : AnnotationSession
+        What is annotated.
+    cycle_planes : callable
+        Shows the next plane about the last click.
+    is_typing : callable
+        Whether a text field has the keyboard.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        layers: Sequence[Layer],
+        tools: Tools,
+        session: AnnotationSession,
+        *,
+        cycle_planes: Callable[[], None],
+        is_typing: Callable[[], bool],
+    ) -> None:
+        self._layers, self._tools, self._session = tuple(layers), tools, session
+        self._cycle_planes, self._is_typing = cycle_planes, is_typing
+        self._before: list[tuple[Any, str, Any]] = []
+        actions: dict[str, Callable[..., Any]] = {
+            "P": self._point,
+            "B": self._box,
+            "S": self._scribble,
+            "L": self._lasso,
+            "T": self._sign,
+            "R": self._reset,
+            "N": self._next,
+            "A": self._planes,
+            "H": self._hide,
+            "Space": self._pan,
+            "Enter": self._accept,
+            "Control-Z": self._undo,
+            "Control-Shift-Z": self._redo,
+        }
+        for owner in (*layers, viewer):
+            for key, action in actions.items():
+                self._before.append((owner, key, owner.bind_key(key, action, overwrite=True)))
+
+    def teardown(self) -> None:
+        """Give every key back."""
+        for owner, key, before in self._before:
+            owner.bind_key(key, before, overwrite=True)
+        self._before.clear()
+
+    def _select(self, tool: str) -> None:
+        if not self._is_typing():
+            self._tools.select(tool)
+
+    def _point(self, _owner: object) -> None:
+        self._select("point")
+
+    def _box(self, _owner: object) -> None:
+        self._select("box")
+
+    def _scribble(self, _owner: object) -> None:
+        self._select("scribble")
+
+    def _lasso(self, _owner: object) -> None:
+        self._select("lasso")
+
+    def _sign(self, _owner: object) -> None:
+        if not self._is_typing():
+            self._tools.toggle_sign()
+
+    def _reset(self, _owner: object) -> None:
+        self._do(self._session.reset)
+
+    def _next(self, _owner: object) -> None:
+        self._do(lambda: start_next(self._session))
+
+    def _accept(self, owner: object) -> None:
+        if getattr(owner, "mode", "") == "polygon":
+            return  # a polygon that is being drawn is closed by a double click, as napari says
+        self._do(lambda: accept(self._session))
+
+    def _undo(self, _owner: object) -> None:
+        if self._session.can_undo:
+            self._do(self._session.undo)
+
+    def _redo(self, _owner: object) -> None:
+        if self._session.can_redo:
+            self._do(self._session.redo)
+
+    def _planes(self, _owner: object) -> None:
+        if not self._is_typing():
+            self._cycle_planes()
+
+    def _hide(self, _owner: object) -> Iterator[None]:
+        """Hide what lies over the image for as long as the key is held."""
+        if self._is_typing():
+            return
+        before = [(layer, layer.opacity) for layer in self._layers]
+        for layer in self._layers:
+            layer.opacity = 0.0
+        yield
+        for layer, opacity in before:
+            layer.opacity = opacity
+
+    def _pan(self, _owner: object) -> Iterator[None]:
+        """Move the image for as long as the key is held."""
+        if self._is_typing():
+            return
+        tool = self._tools.tool
+        self._tools.select("move")
+        yield
+        self._tools.select(tool)
+
+    def _do(self, action: Callable[[], object]) -> None:
+        if not self._is_typing():
+            attempt(action)
+
+
+def start_next(session: AnnotationSession) -> int:
+    """Start another object of the active object's class, and return its id."""
+    active = session.state.objects.get(session.state.active or 0)
+    return session.add_object(active.class_name if active else None)
+
+
+def accept(session: AnnotationSession) -> None:
+    """Accept the active object; what is pointed at next starts another one.
+
+    Raises
+    ------
+    SessionError
+        There is no active object.
+    """
+    session.accept()
+    session.set_active(None)

@@ -1,0 +1,253 @@
+"""The layers that show a session: its objects, the preview, its prompts.
+
+They are held by identity, never looked up by name: a person may rename, hide or
+remove them. Voxels are shared with the session, not copied.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Points, Vectors
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_medfm._napari.images import METADATA_KEY
+from napari_medfm._napari.picking import outline_of
+from napari_medfm.prompts import Point, Prompt, PromptSet
+from napari_medfm.session import SegmentedObject
+from napari_medfm.volume import Plane, Region, Volume
+
+_GHOST = (0.35, 0.85, 1.0, 1.0)
+_ADDS, _REMOVES = "#2fe07a", "#ff5a4f"
+_UNKNOWN = (0.6, 0.6, 0.6, 1.0)
+_POINT_PIXELS = (9, 15)
+_LINE_PIXELS = 2.0
+
+
+class SessionLayers:
+    """Our layers over one image layer, on the same voxel grid.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image that is annotated.
+    labels : ndarray
+        The session's label volume; shown as it is, in shared memory.
+    image : Image
+        The layer that shows the volume; the new layers lie exactly on it.
+
+    Attributes
+    ----------
+    image : Image
+        As given.
+    objects : Labels
+        The session's labels. Clicks, strokes and keys belong to it.
+    preview : Preview
+        What a click would do.
+    prompts : PromptDisplay
+        What was pointed at.
+    """
+
+    def __init__(self, volume: Volume, labels: NDArray[Any], image: Image) -> None:
+        place = {name: getattr(image, name) for name in ("scale", "translate", "units", "axis_labels")}
+        self.image = image
+        self.objects = Labels(
+            labels, name=f"{volume.name} objects", metadata={METADATA_KEY: volume.geometry}, opacity=0.55, **place
+        )
+        self.preview = Preview(Labels(np.zeros(volume.shape, np.uint8), name=f"{volume.name} preview", **place))
+        self.prompts = PromptDisplay(volume.ndim, f"{volume.name} prompts", place)
+
+    @property
+    def overlays(self) -> tuple[Layer, ...]:
+        """The layers we made, from bottom to top."""
+        return (self.objects, self.preview.layer, *self.prompts.layers)
+
+    def add_to(self, viewer: ViewerModel) -> None:
+        """Add those that the viewer does not hold, the image at the bottom; clicks then go to the objects."""
+        if not is_in(self.image, viewer.layers):
+            viewer.layers.insert(0, self.image)
+        for layer in self.overlays:
+            if not is_in(layer, viewer.layers):
+                viewer.add_layer(layer)
+        self.take_clicks(viewer)
+
+    def remove_from(self, viewer: ViewerModel) -> None:
+        """Remove the layers we made; the image stays."""
+        for layer in self.overlays:
+            if is_in(layer, viewer.layers):
+                viewer.layers.remove(layer)
+
+    def take_clicks(self, viewer: ViewerModel) -> None:
+        """Make the objects the layer that mouse and keys go to."""
+        if is_in(self.objects, viewer.layers):
+            viewer.layers.selection.active = self.objects
+
+    def colour(self, objects: Mapping[int, SegmentedObject]) -> None:
+        """Show each object in its colour, hidden ones not at all, and name it under the cursor."""
+        colours: dict[int | None, Any] = {None: _UNKNOWN, 0: "transparent"}
+        colours |= {number: _rgba(thing) for number, thing in objects.items()}
+        self.objects.colormap = DirectLabelColormap(color_dict=colours)
+        self.objects.features = {
+            "index": [0, *objects],
+            "object": ["", *(thing.name for thing in objects.values())],
+        }
+
+    def share(self, labels: NDArray[Any]) -> None:
+        """Show another array of voxels, the session's own."""
+        if self.objects.data is not labels:
+            self.objects.data = labels
+
+
+class Preview:
+    """A ghost mask on one slice; nothing of it is ever journaled.
+
+    Parameters
+    ----------
+    layer : Labels
+        uint8, of the volume's shape, all zero; its memory is only taken where it is written.
+    """
+
+    def __init__(self, layer: Labels) -> None:
+        self.layer = layer
+        self.layer.colormap = DirectLabelColormap(color_dict={None: _GHOST, 0: "transparent", 1: _GHOST})
+        self.layer.opacity = 0.4
+        self.layer.editable = False
+        self._box: Region | None = None
+
+    def show(self, plane: Plane, mask: NDArray[np.bool_] | None) -> None:
+        """Show a (rows, columns) mask instead of the last one; None shows nothing."""
+        box = None if mask is None else _box(mask)
+        if box is None and self._box is None:
+            return
+        self._erase()
+        if mask is not None and box is not None:
+            self._box = plane.embed_region(*box, ndim=self.layer.ndim)
+            region = self.layer.data[self._box]
+            region[...] = mask[box].reshape(region.shape)
+        self.layer.refresh(extent=False, thumbnail=False)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.show(Plane(), None)
+
+    def _erase(self) -> None:
+        if self._box is not None:
+            self.layer.data[self._box] = 0
+            self._box = None
+
+
+class PromptDisplay:
+    """The active object's prompts, to be looked at: clicks as dots, the others as lines.
+
+    Parameters
+    ----------
+    ndim : int
+        Axes of the voxel grid.
+    name : str
+        Name of the layers.
+    place : mapping
+        Arguments that put a layer on the grid.
+    """
+
+    def __init__(self, ndim: int, name: str, place: Mapping[str, Any]) -> None:
+        self._ndim = ndim
+        self._prompts = PromptSet()
+        self._draft: Prompt | None = None
+        self._hidden: int | None = None
+        self.lines = Vectors(
+            np.zeros((0, 2, ndim)), ndim=ndim, name=f"{name} (lines)", vector_style="line", opacity=1.0, **place
+        )
+        self.dots = Points(
+            np.zeros((0, ndim)),
+            ndim=ndim,
+            name=name,
+            size=3,
+            border_color="white",
+            border_width=0.15,
+            canvas_size_limits=_POINT_PIXELS,
+            **place,
+        )
+        for layer in self.layers:
+            layer.editable = False
+
+    @property
+    def layers(self) -> tuple[Vectors, Points]:
+        """From bottom to top."""
+        return self.lines, self.dots
+
+    def show(self, prompts: PromptSet) -> None:
+        """Show these prompts instead of the last ones."""
+        if prompts != self._prompts:
+            self._prompts = prompts
+            self._draw()
+
+    def draft(self, prompt: Prompt | None, instead_of: int | None = None) -> None:
+        """Show one more prompt, which the hand has not let go of yet; None ends that.
+
+        Parameters
+        ----------
+        prompt : Prompt or None
+            The prompt as it would be now.
+        instead_of : int, optional
+            Index of the prompt that is being moved.
+        """
+        if (prompt, instead_of) != (self._draft, self._hidden):
+            self._draft, self._hidden = prompt, instead_of
+            self._draw()
+
+    def fit_lines(self, pixels_per_voxel: float) -> None:
+        """Keep lines equally thick on the screen."""
+        self.lines.edge_width = _LINE_PIXELS / max(pixels_per_voxel, 1e-6)
+
+    def _draw(self) -> None:
+        shown = [prompt for index, prompt in enumerate(self._prompts) if index != self._hidden]
+        if self._draft is not None:
+            shown.append(self._draft)
+        self._draw_dots([prompt for prompt in shown if isinstance(prompt, Point)])
+        self._draw_lines([prompt for prompt in shown if not isinstance(prompt, Point)])
+
+    def _draw_dots(self, points: list[Point]) -> None:
+        voxels = [point.plane.to_voxel(point.position, self._ndim) for point in points]
+        if len(voxels) or len(self.dots.data):
+            self.dots.data = np.array(voxels).reshape(-1, self._ndim)
+        if voxels:
+            self.dots.face_color = [_ADDS if point.positive else _REMOVES for point in points]
+            self.dots.symbol = ["disc" if point.positive else "square" for point in points]
+
+    def _draw_lines(self, prompts: list[Prompt]) -> None:
+        pieces = [_segments(prompt, self._ndim) for prompt in prompts]
+        if not any(map(len, pieces)) and not len(self.lines.data):
+            return
+        self.lines.data = np.concatenate([np.zeros((0, 2, self._ndim)), *pieces])
+        if len(self.lines.data):
+            self.lines.edge_color = [
+                _ADDS if prompt.positive else _REMOVES
+                for prompt, piece in zip(prompts, pieces, strict=True)
+                for _ in piece
+            ]
+
+
+def is_in(layer: Layer, layers: Iterable[Layer]) -> bool:
+    """Whether a layer is among others, by identity: its name and its data do not matter."""
+    return any(other.unique_id == layer.unique_id for other in layers)
+
+
+def _rgba(thing: SegmentedObject) -> tuple[float, ...]:
+    return (*(channel / 255 for channel in thing.colour), float(thing.visible))
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _segments(prompt: Prompt, ndim: int) -> NDArray[np.float64]:
+    """Return a prompt's line as (n, 2, ndim): where each piece starts and how it goes on."""
+    voxels = np.array([prompt.plane.to_voxel((row, column), ndim) for row, column in outline_of(prompt)])
+    if len(voxels) < 2:
+        return np.zeros((0, 2, ndim))
+    return np.stack([voxels[:-1], np.diff(voxels, axis=0)], axis=1)
