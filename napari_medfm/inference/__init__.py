@@ -1,23 +1,28 @@
 """Embeddings and predictions: an image is encoded once, kept, and answered from at will.
 
-Knows models, prompts and volumes; knows neither sessions nor threads.
+Knows models, prompts and volumes; knows nothing of sessions.
 """
 
+from napari_medfm.inference.disk import DiskStore, StoreCheck
 from napari_medfm.inference.keys import EmbeddingKey
+from napari_medfm.inference.lane import open_lane
 from napari_medfm.inference.predictor import Predictor
 from napari_medfm.inference.schedule import EmbeddingProgress, embed_plane, embed_planes, order_planes, slice_image
 from napari_medfm.inference.stores import EmbeddingStore, MemoryStore, StoreInfo, TieredStore
 
 __all__ = [
+    "DiskStore",
     "EmbeddingKey",
     "EmbeddingProgress",
     "EmbeddingStore",
     "MemoryStore",
     "Predictor",
+    "StoreCheck",
     "StoreInfo",
     "TieredStore",
     "embed_plane",
     "embed_planes",
+    "open_lane",
     "order_planes",
     "slice_image",
 ]

@@ -1,6 +1,6 @@
 """A model together with a store of its embeddings: embed an image once, then predict at will."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,12 +10,7 @@ from napari_medfm.inference.keys import EmbeddingKey
 from napari_medfm.inference.stores import EmbeddingStore, volatile
 from napari_medfm.models import ImageEmbedding, MaskPrediction, ModelSpec, PromptableModel
 from napari_medfm.prompts import Box, Point, PromptSet, as_points
-from napari_medfm.volume import Plane
-
-
-class _Keyed(Protocol):
-    @property
-    def key(self) -> str: ...
+from napari_medfm.volume import Plane, Window
 
 
 class Predictor:
@@ -46,7 +41,7 @@ class Predictor:
         """Facts about the model."""
         return self._model.spec
 
-    def key(self, fingerprint: str, plane: Plane, window: _Keyed) -> EmbeddingKey:
+    def key(self, fingerprint: str, plane: Plane, window: Window) -> EmbeddingKey:
         """Return the key of a plane's embedding by this model.
 
         Parameters

@@ -5,24 +5,16 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.inference.predictor import Predictor
 from napari_medfm.models import ImageEmbedding
-from napari_medfm.volume import Plane, Volume
+from napari_medfm.volume import Plane, Volume, Window
 
 _AHEAD = 3
 _RECENT = 16
-
-
-class _Window(Protocol):
-    @property
-    def key(self) -> str: ...
-
-    def to_uint8(self, array: NDArray[Any]) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +61,12 @@ def order_planes(visible: int, direction: int, count: int) -> list[int]:
     return sorted(range(count), key=distance)
 
 
-def slice_image(volume: Volume, plane: Plane, window: _Window) -> NDArray[np.uint8]:
+def slice_image(volume: Volume, plane: Plane, window: Window) -> NDArray[np.uint8]:
     """Return one slice as the model sees it: contiguous uint8, (rows, columns[, 3])."""
     return np.ascontiguousarray(window.to_uint8(volume.plane(plane)))
 
 
-def embed_plane(
-    predictor: Predictor, volume: Volume, fingerprint: str, window: _Window, plane: Plane
-) -> ImageEmbedding:
+def embed_plane(predictor: Predictor, volume: Volume, fingerprint: str, window: Window, plane: Plane) -> ImageEmbedding:
     """Return the embedding of one slice; it is windowed and encoded only if not stored.
 
     Parameters
@@ -101,7 +91,7 @@ def embed_plane(
 
 
 def embed_planes(
-    predictor: Predictor, volume: Volume, fingerprint: str, window: _Window, planes: Iterable[Plane]
+    predictor: Predictor, volume: Volume, fingerprint: str, window: Window, planes: Iterable[Plane]
 ) -> Iterator[EmbeddingProgress]:
     """Embed slices one by one; those that are stored already are skipped.
 
