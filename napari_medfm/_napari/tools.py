@@ -6,7 +6,7 @@ the sign for once. Alt-click or the right button on a prompt deletes it. Brush a
 eraser are napari's own. In the point and move tools a drag pans, as everywhere.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -241,26 +241,26 @@ class Tools:
 
     def _click(self, pointer: Pointer, event: Any) -> Iterator[None]:
         prompt = Point(pointer.plane, pointer.position, self._sign(event))
-        if not (yield from _strayed(event)):
+        if not (yield from _strays(event)):
             self._add(prompt)
 
     def _delete(self, grip: Grip | None, event: Any) -> Iterator[None]:
-        strayed = yield from _strayed(event)
+        strayed = yield from _strays(event)
         if grip is not None and not strayed:
             attempt(lambda: self._prompting.remove_prompt(grip.index))
 
     def _move(self, pointer: Pointer, grip: Grip, event: Any) -> Iterator[None]:
         """Drag a prompt; without a drag, a point of the other sign may still go there."""
         layer, positive, origin = self._layers.objects, self._sign(event), np.array(event.pos)
-        shape = pointer.plane.shape(layer.data.shape)
         layer.mouse_pan = False
         moved: Prompt | None = None
         yield
-        while event.type == "mouse_move":
+        while True:
             if moved is not None or _away(event, origin):
-                end = clip(locate(layer, pointer.plane, event.position), shape)
-                moved = grip.moved(pointer.position, end, shape)
+                moved = grip.moved(pointer.position, self._end(pointer, event), self._shape(pointer))
                 self._layers.prompts.draft(moved, instead_of=grip.index)
+            if event.type != "mouse_move":
+                break
             yield
         self._layers.prompts.draft(None)
         self._take_hand()
@@ -270,16 +270,17 @@ class Tools:
             self._add(Point(pointer.plane, pointer.position, positive))
 
     def _draw(self, pointer: Pointer, event: Any) -> Iterator[None]:
-        layer, positive, tool = self._layers.objects, self._sign(event), self._tool
-        shape = pointer.plane.shape(layer.data.shape)
-        path = [clip(pointer.position, shape)]
+        positive, tool, origin = self._sign(event), self._tool, np.array(event.pos)
+        path = [pointer.position]
         yield
-        while event.type == "mouse_move":
-            here = clip(locate(layer, pointer.plane, event.position), shape)
+        while True:
+            here = self._end(pointer, event)
             if tool == "box":
-                path[1:] = [here]
+                path[1:] = [here] if len(path) > 1 or _away(event, origin) else []
             elif np.hypot(*np.subtract(here, path[-1])) >= _STEP_VOXELS:
                 path.append(here)
+            if event.type != "mouse_move":
+                break
             self._layers.prompts.draft(drawn(tool, pointer.plane, path, positive))
             yield
         self._layers.prompts.draft(None)
@@ -287,9 +288,15 @@ class Tools:
         if prompt is not None:
             self._add(prompt)
 
+    def _shape(self, pointer: Pointer) -> tuple[int, int]:
+        return pointer.plane.shape(self._layers.objects.data.shape)
+
+    def _end(self, pointer: Pointer, event: Any) -> Position:
+        """Return where on the slice of the press the hand is now, kept within the image."""
+        return clip(locate(self._layers.objects, pointer.plane, event.position), self._shape(pointer))
+
     def _add(self, prompt: Prompt) -> None:
-        end = np.add(outline_end(prompt), 0.0)
-        self.last_click = prompt.plane.to_voxel((float(end[0]), float(end[1])), self._layers.objects.ndim)
+        self.last_click = prompt.plane.to_voxel(outline_end(prompt), self._layers.objects.ndim)
         self._layers.preview.clear()
         attempt(lambda: self._prompting.add_prompt(prompt))
 
@@ -324,11 +331,11 @@ def _away(event: Any, origin: Any) -> bool:
     return bool(np.hypot(*np.subtract(event.pos, origin)) > _CLICK_PIXELS)
 
 
-def _strayed(event: Any) -> Iterator[None]:
-    """Wait for the button to be let go of; return whether the mouse went away meanwhile."""
+def _strays(event: Any) -> Generator[None, None, bool]:
+    """Wait for the button to be let go of; return whether the mouse left its place meanwhile."""
     origin, strayed = np.array(event.pos), False
     yield
     while event.type == "mouse_move":
         strayed = strayed or _away(event, origin)
         yield
-    return strayed
+    return strayed or _away(event, origin)
