@@ -31,7 +31,7 @@ def fingerprint(volume: Volume, *, progress: Callable[[int, int], None] | None =
     done = 0
     for block in _blocks(array):
         content = np.ascontiguousarray(block, dtype=little)
-        digest.update(content.view(np.uint8))
+        digest.update(content.data)
         done += content.nbytes
         if progress is not None:
             progress(done, array.nbytes)

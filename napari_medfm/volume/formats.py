@@ -8,19 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.errors import GeometryError, UnsupportedDataError, WriteError
+from napari_medfm.volume.dicom import DICOM_SUFFIXES, is_dicom, is_dicom_folder, read_dicom
 from napari_medfm.volume.geometry import Geometry
 from napari_medfm.volume.grids import grid_difference
+from napari_medfm.volume.images import IMAGE_SUFFIXES, read_image, read_label_image, write_image
 from napari_medfm.volume.labels import as_labels
 from napari_medfm.volume.nifti import NIFTI_SUFFIXES, read_nifti, write_nifti
+from napari_medfm.volume.payload import file_identity
 from napari_medfm.volume.volume import Volume
 
-readable_suffixes: tuple[str, ...] = NIFTI_SUFFIXES
-"""Endings of the file names that `open_volume` reads, in lower case."""
+readable_suffixes: tuple[str, ...] = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES, *DICOM_SUFFIXES)
+"""Endings of the file names that `open_volume` reads, in lower case; it reads DICOM folders too."""
 
 
 def can_read(path: str | PathLike[str]) -> bool:
-    """Whether `open_volume` would try this path; looks at its name, not into it."""
-    return Path(path).name.lower().endswith(readable_suffixes)
+    """Whether `open_volume` would try this path: by its ending, or by a look at the first files of a folder."""
+    path = Path(path)
+    return path.name.lower().endswith(readable_suffixes) or is_dicom_folder(path) or is_dicom(path)
 
 
 def open_volume(path: str | PathLike[str], *, choice: int | None = None, limit: int | None = None) -> Volume:
@@ -29,20 +33,26 @@ def open_volume(path: str | PathLike[str], *, choice: int | None = None, limit: 
     Parameters
     ----------
     path : path
-        A NIfTI file.
+        A NIfTI file, a PNG, JPEG or TIFF picture, a DICOM file, or a folder with DICOM slices.
     choice : int, optional
-        Which image, counted from 0, where there are several.
+        Which image, page or series, counted from 0, where there are several.
     limit : int, optional
         Bytes of memory that may be used; by default most of what is free.
 
     Raises
     ------
     VolumeError
-        One of its kinds, naming the file, the reason and the next step.
+        One of its kinds, naming the file, the reason and the next step. In
+        particular `ChoiceRequiredError` where there are several and no `choice`.
     """
     path = Path(path)
-    if path.name.lower().endswith(NIFTI_SUFFIXES):
+    name = path.name.lower()
+    if path.is_dir() or name.endswith(DICOM_SUFFIXES) or is_dicom(path):
+        return read_dicom(path, choice, limit)
+    if name.endswith(NIFTI_SUFFIXES):
         return read_nifti(path, choice, limit)
+    if name.endswith(IMAGE_SUFFIXES):
+        return read_image(path, choice, limit)
     endings = ", ".join(readable_suffixes)
     raise UnsupportedDataError(path.name, "is of no format that can be read", f"Use a file ending in {endings}.")
 
@@ -53,7 +63,8 @@ def open_labels(path: str | PathLike[str], like: Volume, *, choice: int | None =
     Parameters
     ----------
     path : path
-        A label file; its axes may run differently from the image file's.
+        A NIfTI file, whose axes may run differently from the image file's, or for
+        a picture a PNG or TIFF with its pixels in the same order.
     like : Volume
         The image.
     choice : int, optional
@@ -72,6 +83,8 @@ def open_labels(path: str | PathLike[str], like: Volume, *, choice: int | None =
         The values are no labels.
     """
     path = Path(path)
+    if path.name.lower().endswith(IMAGE_SUFFIXES):
+        return as_labels(path.name, read_label_image(path, like.geometry))
     volume = open_volume(path, choice=choice)
     difference = grid_difference(like.geometry, volume.geometry)
     if difference is not None:
@@ -86,7 +99,7 @@ def write_labels(path: str | PathLike[str], labels: NDArray[Any], geometry: Geom
     Parameters
     ----------
     path : path
-        A name ending in ``.nii`` or ``.nii.gz``.
+        A name ending in ``.nii.gz`` or ``.nii``; for a 2-D image also ``.png`` or ``.tif``.
     labels : ndarray of integers or booleans
         Canonical axes, shape ``geometry.shape``.
     geometry : Geometry
@@ -99,11 +112,11 @@ def write_labels(path: str | PathLike[str], labels: NDArray[Any], geometry: Geom
     UnsupportedDataError
         The values are no labels.
     WriteError
-        Not written, or read back different.
+        The image file itself, another format, not written, or read back different.
     """
     path = Path(path)
     _check_target(path, labels.shape, geometry)
-    return write_nifti(path, as_labels(path.name, labels, np.uint8), geometry)
+    return _write(path, as_labels(path.name, labels, np.uint8), geometry)
 
 
 def write_volume(path: str | PathLike[str], volume: Volume) -> Path:
@@ -112,24 +125,34 @@ def write_volume(path: str | PathLike[str], volume: Volume) -> Path:
     Parameters
     ----------
     path : path
-        A name ending in ``.nii`` or ``.nii.gz``.
+        A name ending in ``.nii.gz`` or ``.nii``; for a 2-D image also ``.png`` or ``.tif``.
     volume : Volume
         Booleans are written as uint8, float16 as float32; other types as they are.
 
     Raises
     ------
     WriteError
-        Not written, or read back different.
+        The image file itself, another format, not written, or read back different.
     """
     path = Path(path)
     _check_target(path, volume.shape, volume.geometry)
     array = np.asarray(volume.array)
     stand_in = {"bool": np.uint8, "float16": np.float32}.get(array.dtype.name, array.dtype)
-    return write_nifti(path, array.astype(stand_in, copy=False), volume.geometry)
+    return _write(path, array.astype(stand_in, copy=False), volume.geometry)
 
 
 def _check_target(path: Path, shape: tuple[int, ...], geometry: Geometry) -> None:
     if shape != geometry.shape:
         raise GeometryError(path.name, f"the labels are {shape}, the image is {geometry.shape}", "Use its own labels.")
-    if not path.name.lower().endswith(NIFTI_SUFFIXES):
-        raise WriteError(path.name, "is of no format that can be written", "Use a name ending in .nii.gz or .nii.")
+    origin = geometry.source.header.get("file") if geometry.source else None
+    if origin is not None and path.exists() and file_identity(path) == origin:
+        raise WriteError(path.name, "is the image itself, which is never written", "Choose another name.")
+
+
+def _write(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
+    name = path.name.lower()
+    if name.endswith(NIFTI_SUFFIXES):
+        return write_nifti(path, array, geometry)
+    if name.endswith(IMAGE_SUFFIXES):
+        return write_image(path, array, geometry)
+    raise WriteError(path.name, "is of no format that can be written", "Use a name ending in .nii.gz.")

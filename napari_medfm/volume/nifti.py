@@ -5,6 +5,7 @@ image came from, with the image's own position fields, and is read again and
 compared before it replaces anything.
 """
 
+import json
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medfm.errors import ChoiceRequiredError, UnreadableFileError, VolumeError, WriteError
+from napari_medfm.errors import UnreadableFileError, VolumeError, WriteError
 from napari_medfm.files import atomic_write
+from napari_medfm.volume.choices import choose
 from napari_medfm.volume.geometry import Geometry, SourceGrid
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.volume.intensities import intensity_notes, scaled
@@ -28,12 +30,14 @@ from napari_medfm.volume.orientation import (
     to_canonical,
     to_source,
 )
-from napari_medfm.volume.payload import check_length, first_bytes, is_gzip, read_payload
+from napari_medfm.volume.payload import check_length, file_identity, first_bytes, is_gzip, read_payload
 from napari_medfm.volume.volume import Volume
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 _KEY = "nifti"
+_LARGEST_SIDECAR = 1 << 20
+_MODALITIES = ("CT", "MR", "PT", "US")
 _LARGEST_NIFTI1_AXIS = 32767
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _MAPPED = "The image is larger than the free memory and is read from the disk as needed: keep the file where it is"
@@ -67,17 +71,20 @@ def read_nifti(path: Path, choice: int | None = None, limit: int | None = None) 
     content = read_content(path.name, header)
     position = read_position(header)
     shape, count = _images(content)
-    index = _chosen(path.name, count, choice)
-    record = {_KEY: {"version": 2 if int(header["sizeof_hdr"]) == 540 else 1, **position.fields}}
+    labels = [f"image {number + 1} of {count}" for number in range(count)]
+    index = choose(path.name, "images", labels, choice)
+    version = 2 if int(header["sizeof_hdr"]) == 540 else 1
+    record = {_KEY: {"version": version, **position.fields}, "file": file_identity(path)}
     source = _grid(shape, position.affine, record)
     stored = _stored(path, content, (shape, index), limit)
     array = scaled(to_canonical(stored, source), content.slope, content.intercept)
     notes = [*content.notes, *position.notes, *intensity_notes(array)]
     if count > 1:
-        notes.append(f"Image {index + 1} of {count} in the file")
+        notes.append(f"This is {labels[index]} in the file")
     if isinstance(array, np.memmap):
         notes.append(_MAPPED)
-    return Volume(array, canonical_geometry(source, known=position.known, notes=tuple(notes)), name=stem(path))
+    geometry = canonical_geometry(source, known=position.known, notes=tuple(notes))
+    return Volume(array, geometry, stem(path), _modality(path))
 
 
 def write_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
@@ -97,7 +104,7 @@ def write_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
     WriteError
         Not written, or read back different.
     """
-    source = geometry.source or default_source(geometry)
+    source = _file_grid(geometry)
     stored = to_source(array, source)
     if stored.ndim > len(source.shape):
         stored = np.ascontiguousarray(stored).view(_RGB)[..., 0]
@@ -107,10 +114,28 @@ def write_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
     return atomic_write(path, image.to_filename, lambda temporary: _verify(path, temporary, array, geometry))
 
 
+def _file_grid(geometry: Geometry) -> SourceGrid:
+    source = geometry.source
+    return source if source is not None and (geometry.known or _KEY in source.header) else default_source(geometry)
+
+
 def stem(path: Path) -> str:
     """Return a file's name without its image suffix."""
     name = path.name
     return name[: -len(".nii.gz")] if name.lower().endswith(".nii.gz") else path.stem
+
+
+def _modality(path: Path) -> str:
+    """Return what a BIDS sidecar beside the file says: NIfTI itself names no modality."""
+    sidecar = path.with_name(stem(path) + ".json")
+    try:
+        if sidecar.stat().st_size > _LARGEST_SIDECAR:
+            return ""
+        said = json.loads(sidecar.read_bytes())
+    except (OSError, ValueError):
+        return ""
+    modality = said.get("Modality") if isinstance(said, dict) else None
+    return modality if modality in _MODALITIES else ""
 
 
 def _check_name(path: Path) -> None:
@@ -137,16 +162,6 @@ def _grid(shape: tuple[int, ...], affine: NDArray[np.float64], record: dict[str,
     if longer and min(longer) > 2:
         return plain_grid(shape, longer, record)
     return source_grid(shape, affine, record)
-
-
-def _chosen(name: str, count: int, choice: int | None) -> int:
-    if count == 1 and choice in (None, 0):
-        return 0
-    if choice is not None and 0 <= choice < count:
-        return choice
-    reason = f"holds {count} images" if choice is None else f"holds {count} images and has no number {choice}"
-    choices = [f"image {index + 1} of {count}" for index in range(count)]
-    raise ChoiceRequiredError(name, reason, "Choose which one to open.", choices)
 
 
 def _stored(path: Path, content: Content, which: tuple[tuple[int, ...], int], limit: int | None) -> NDArray[Any]:

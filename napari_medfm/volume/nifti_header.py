@@ -194,7 +194,7 @@ def _shape(name: str, header: nib.Nifti1Header) -> tuple[int, ...]:
 def _dtype(name: str, header: nib.Nifti1Header) -> np.dtype[Any]:
     step = "Convert it to a real number type first, for example its magnitude."
     try:
-        dtype = header.get_data_dtype()
+        dtype: np.dtype[Any] = header.get_data_dtype()
     except HeaderDataError as error:
         code = int(header["datatype"])
         raise UnreadableFileError(name, f"declares the unknown data type {code}", FETCH_AGAIN) from error
@@ -265,8 +265,7 @@ def _disagreement(header: nib.Nifti1Header, sform: NDArray[np.float64], qform: N
     distance = corner_distance(shape, sform, qform)
     if distance <= _FORMS_AGREE:
         return []
-    note = f"The header's sform and qform differ by up to {distance:.1f} voxels; the sform was used, other programs may not"
-    return [note]
+    return [f"The sform and qform differ by up to {distance:.1f} voxels: the sform was used, other programs may not"]
 
 
 def corner_distance(shape: list[int], affine: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -290,6 +289,6 @@ def _shear(affine: NDArray[np.float64]) -> list[str]:
 def _fields(header: nib.Nifti1Header, *, keep_sform: bool, keep_qform: bool) -> dict[str, Any]:
     fields = {field: header[field].copy() for field in POSITION_FIELDS}
     fields["pixdim"] = header["pixdim"][:4].copy()
-    dropped = () if keep_sform else ("sform_code", *_SFORM_FIELDS)
-    dropped += () if keep_qform else ("qform_code", *_QFORM_FIELDS)
+    dropped = [] if keep_sform else ["sform_code", *_SFORM_FIELDS]
+    dropped += [] if keep_qform else ["qform_code", *_QFORM_FIELDS]
     return fields | {field: np.zeros_like(fields[field]) for field in dropped}

@@ -109,7 +109,8 @@ def to_canonical(array: NDArray[Any], source: SourceGrid) -> NDArray[Any]:
     channels = tuple(range(spatial, array.ndim))
     dropped = tuple(axis for axis in range(spatial) if axis not in source.axes)
     moved = np.transpose(array, (*dropped, *source.axes, *channels))[(0,) * len(dropped)]
-    return moved[_flip_index(source.flips)]
+    flipped: NDArray[Any] = moved[_flip_index(source.flips)]
+    return flipped
 
 
 def to_source(array: NDArray[Any], source: SourceGrid) -> NDArray[Any]:
@@ -118,7 +119,8 @@ def to_source(array: NDArray[Any], source: SourceGrid) -> NDArray[Any]:
     unflipped = array[_flip_index(source.flips)]
     moved = np.transpose(unflipped, (*np.argsort(source.axes), *range(spatial, array.ndim)))
     missing = tuple(axis for axis in range(len(source.shape)) if axis not in source.axes)
-    return np.expand_dims(moved, missing)
+    expanded: NDArray[Any] = np.expand_dims(moved, missing)
+    return expanded
 
 
 def rows_grow_upwards(geometry: Geometry, axis: int) -> bool:

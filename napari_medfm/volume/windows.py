@@ -138,7 +138,7 @@ def _looks_like_ct(sample: NDArray[np.float64]) -> bool:
     below = sample[sample < _PADDING]
     odd = np.count_nonzero(below != below.min()) if below.size else 0
     air = _share(sample, (_PADDING, _AIR))
-    return odd < 0.01 * sample.size and air > 0.01 and _share(sample, _SOFT) > 0.05
+    return bool(odd < 0.01 * sample.size and air > 0.01 and _share(sample, _SOFT) > 0.05)
 
 
 def _ct_preset(sample: NDArray[np.float64]) -> str:
