@@ -1,0 +1,37 @@
+"""What a person did to an image: objects, prompts and voxels, with undo, in a journal that loses nothing.
+
+`AnnotationSession` is the only mutable owner; `LiveSegmentation` is its conversation
+with a model. Neither knows napari, Qt or torch.
+"""
+
+from napari_medfm.session.classes import read_classes
+from napari_medfm.session.events import SessionEvents
+from napari_medfm.session.live import LiveEvents, LiveSegmentation
+from napari_medfm.session.opening import journal_path, set_aside
+from napari_medfm.session.request import PredictionRequest, outstanding, resolve
+from napari_medfm.session.session import AnnotationSession
+from napari_medfm.session.state import (
+    CommitPolicy,
+    Extent,
+    ObjectClass,
+    SegmentedObject,
+    SessionState,
+)
+
+__all__ = [
+    "AnnotationSession",
+    "CommitPolicy",
+    "Extent",
+    "LiveEvents",
+    "LiveSegmentation",
+    "ObjectClass",
+    "PredictionRequest",
+    "SegmentedObject",
+    "SessionEvents",
+    "SessionState",
+    "journal_path",
+    "outstanding",
+    "read_classes",
+    "resolve",
+    "set_aside",
+]

@@ -1,0 +1,233 @@
+"""What each act of a person or a model does to state and voxels, worked out but not yet done."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medfm.errors import GeometryError, PromptError, SessionError, UnsupportedDataError
+from napari_medfm.prompts import MaskPrompt, Prompt, PromptSet, check_inside
+from napari_medfm.session import transitions
+from napari_medfm.session.edits import Cut, Editor, Mask, lay
+from napari_medfm.session.history import History
+from napari_medfm.session.ledger import NEW_STEP, Draft
+from napari_medfm.session.patches import bounds, box_of, overlap, shift, slabs, within
+from napari_medfm.session.request import PredictionRequest, is_current, needs_model
+from napari_medfm.session.state import SessionState
+from napari_medfm.session.voxels import Edit, VoxelStore
+from napari_medfm.volume import Plane, Region
+
+TITLES = {"point": "click", "box": "box", "scribble": "scribble", "lasso": "lasso", "mask": "mask"}
+_LARGEST_ID = int(np.iinfo(np.int32).max)
+
+
+def add_prompt(state: SessionState, voxels: VoxelStore, prompt: Prompt) -> Draft:
+    """Add a prompt to the active object, or to a new one if none is active.
+
+    The first prompt on a plane where the object has voxels already is preceded by a
+    mask prompt of them, so that the answer refines and never wipes.
+    """
+    check_prompt(prompt, voxels.shape)
+    state = transitions.ensure_active(state)
+    thing = transitions.unlocked(state)
+    before: list[Prompt] = []
+    if not len(thing.prompts.in_plane(prompt.plane)):
+        present = plane_mask(state, voxels, thing.id, prompt.plane)
+        before = [MaskPrompt.from_mask(prompt.plane, present)] if present.any() else []
+    after = transitions.add_prompts(state, [*before, prompt])
+    return _prompted(after, voxels, "add_prompt", TITLES[prompt.kind], [prompt.plane])
+
+
+def remove_prompt(state: SessionState, voxels: VoxelStore, index: int) -> Draft:
+    """Remove one of the active object's prompts; with the last one on a plane goes the model's part there."""
+    thing = transitions.unlocked(state)
+    plane = thing.prompts[transitions.check_index(thing, index)].plane
+    after = transitions.remove_prompt(state, index)
+    return _prompted(after, voxels, "remove_prompt", "delete prompt", [plane])
+
+
+def move_prompt(state: SessionState, voxels: VoxelStore, index: int, prompt: Prompt) -> Draft:
+    """Replace one of the active object's prompts."""
+    check_prompt(prompt, voxels.shape)
+    thing = transitions.unlocked(state)
+    plane = thing.prompts[transitions.check_index(thing, index)].plane
+    after = transitions.move_prompt(state, index, prompt)
+    return _prompted(after, voxels, "move_prompt", "move prompt", dict.fromkeys([prompt.plane, plane]))
+
+
+def answer(
+    state: SessionState,
+    voxels: VoxelStore,
+    history: History,
+    request: PredictionRequest,
+    mask: Mask,
+    facts: Mapping[str, Any],
+) -> Draft | None:
+    """Put a model's answer in place; None if it comes too late."""
+    if not is_current(state, request):
+        return None
+    expected = request.plane.shape(voxels.shape)
+    if mask.shape != expected or mask.dtype != np.bool_:
+        reason = f"is {mask.dtype} of shape {mask.shape}, not bool of shape {expected}"
+        raise SessionError("mask", reason, "Give the mask of the whole slice.")
+    number = request.object_id
+    edits = _predict(state, voxels, number, request.plane, mask)
+    after = transitions.answered(state, number, [request.plane])
+    if after.answers is state.answers:
+        return Draft("mask", "refresh", after, edits, facts=dict(facts) if edits else {})
+    region = bounds([edit.piece.region for edit in edits])
+    step = history.joins((number, request.plane), region) or NEW_STEP
+    return Draft("mask", "mask", after, edits, step, facts={**facts, "object": number})
+
+
+def delete_object(state: SessionState, voxels: VoxelStore, object_id: int) -> Draft:
+    """Delete an object; what lay beneath it comes back."""
+    after = transitions.delete_object(state, object_id)
+    return Draft("delete_object", "delete object", after, _clear(state, voxels, object_id))
+
+
+def reset(state: SessionState, voxels: VoxelStore, object_id: int | None) -> Draft:
+    """Forget an object's prompts, mask and hand edits."""
+    after = transitions.reset(state, object_id)
+    return Draft("reset", "reset", after, _clear(state, voxels, state.object(object_id).id))
+
+
+def brush(state: SessionState, voxels: VoxelStore, object_id: int, region: Region, mask: Mask, add: bool) -> Draft:
+    """Paint or erase voxels of an object by hand.
+
+    Parameters
+    ----------
+    state, voxels
+        As they are.
+    object_id : int
+        The object.
+    region : Region
+        A box.
+    mask : ndarray of bool
+        The voxels of the box.
+    add : bool
+        Paint or erase.
+    """
+    editor = Editor(state, transitions.unlocked(state, object_id).id)
+    inner = box_of(mask)
+    edits: tuple[Edit, ...] = ()
+    if inner is not None:
+        change = editor.paint if add else editor.erase
+        edits = _edits(voxels, [shift(region, inner)], lambda cut: change(cut, mask[inner]))
+    facts = {"object": object_id} if edits else {}
+    return Draft("paint" if add else "erase", "brush" if add else "eraser", state, edits, facts=facts)
+
+
+def import_labels(
+    state: SessionState, voxels: VoxelStore, array: NDArray[Any], names: Mapping[int, str] | None
+) -> Draft:
+    """Open the labels of a file as accepted objects with the ids they have there."""
+    values, numbers = check_labels(array, voxels.shape)
+    clash = sorted(set(numbers) & set(state.objects))
+    if clash:
+        reason = f"has a label {clash[0]} that an object of the session has already"
+        raise SessionError("label file", reason, "Delete that object, or import into a new session.")
+    named = {number: (names or {}).get(number, f"Object {number}") for number in numbers}
+    after = transitions.add_imported(state, named)
+    edits: list[Edit] = []
+    for slab in slabs(voxels.whole):
+        inner = box_of(values[slab] > 0)
+        if inner is not None:
+            region = shift(slab, inner)
+            part = values[region].astype(np.uint32)
+            edits += _edits(voxels, [region], lambda cut, part=part: lay(cut, part, state))
+    return Draft("import", "import labels", after, tuple(edits))
+
+
+def check_prompt(prompt: Prompt, shape: tuple[int, ...]) -> None:
+    """Check that a prompt lies in the image.
+
+    Raises
+    ------
+    PromptError
+        It does not.
+    """
+    plane = prompt.plane
+    count = 1 if len(shape) == 2 else (shape[plane.axis] if 0 <= plane.axis < len(shape) else 0)
+    if not 0 <= plane.index < count or (len(shape) == 2 and plane.axis != 0):
+        raise PromptError(f"{prompt.kind} on slice {plane.index}", "lies outside the image", "Draw it on the image.")
+    check_inside(prompt, plane.shape(shape))
+
+
+def check_labels(array: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], list[int]]:
+    """Return a label array that can be imported, and the ids in it.
+
+    Raises
+    ------
+    GeometryError
+        Its shape is not that of the image.
+    UnsupportedDataError
+        It holds fractions, negative or too large numbers.
+    """
+    values = np.asarray(array)
+    if values.shape != shape:
+        reason = f"has {values.shape} voxels and the image has {shape}"
+        raise GeometryError("label file", reason, "Resample it to the image first.")
+    if values.dtype.kind not in "bui":
+        reason = f"holds numbers of type {values.dtype}, which may be fractions"
+        raise UnsupportedDataError("label file", reason, "Convert it to whole numbers first.")
+    numbers = [int(number) for number in np.unique(values)]
+    if numbers and (numbers[0] < 0 or numbers[-1] > _LARGEST_ID):
+        odd = numbers[0] if numbers[0] < 0 else numbers[-1]
+        raise UnsupportedDataError("label file", f"has the label {odd}", f"Use labels from 1 to {_LARGEST_ID}.")
+    return values, [number for number in numbers if number]
+
+
+def plane_mask(state: SessionState, voxels: VoxelStore, object_id: int, plane: Plane) -> Mask:
+    """Return an object's voxels on a plane, (rows, columns), those of objects inside it included."""
+    whole = plane.region(voxels.shape)
+    mask = np.zeros([part.stop - part.start for part in whole], bool)
+    reach = voxels.reach(object_id)
+    region = overlap(reach, whole) if reach is not None else None
+    if region is not None:
+        mask[within(region, whole)] = Editor(state, object_id).shown(voxels.read(region))
+    return mask.reshape(plane.shape(voxels.shape))
+
+
+def _prompted(after: SessionState, voxels: VoxelStore, kind: str, title: str, planes: Iterable[Plane]) -> Draft:
+    """Complete a change of prompts: planes on which no model is asked are answered at once."""
+    number = after.object().id
+    prompts = after.object().prompts
+    settled = [plane for plane in planes if not needs_model(prompts.in_plane(plane))]
+    edits: tuple[Edit, ...] = ()
+    for plane in settled:
+        edits += _predict(after, voxels, number, plane, _drawn(prompts.in_plane(plane), plane.shape(voxels.shape)))
+    asked = next(iter(planes))
+    return Draft(kind, title, transitions.answered(after, number, settled), edits, subject=(number, asked))
+
+
+def _drawn(prompts: PromptSet, shape: tuple[int, int]) -> Mask:
+    mask = np.zeros(shape, bool)
+    for prompt in prompts:
+        if isinstance(prompt, MaskPrompt):
+            mask |= prompt.to_mask(shape)
+    return mask
+
+
+def _predict(state: SessionState, voxels: VoxelStore, object_id: int, plane: Plane, mask: Mask) -> tuple[Edit, ...]:
+    whole = plane.region(voxels.shape)
+    wide = mask.reshape([part.stop - part.start for part in whole])
+    inner, reach = box_of(wide), voxels.reach(object_id)
+    boxes = [shift(whole, inner)] if inner is not None else []
+    held = overlap(reach, whole) if reach is not None else None
+    region = bounds([*boxes, held] if held is not None else boxes)
+    if region is None:
+        return ()
+    part = wide[within(region, whole)]
+    return _edits(voxels, [region], lambda cut: Editor(state, object_id).predict(cut, part))
+
+
+def _clear(state: SessionState, voxels: VoxelStore, object_id: int) -> tuple[Edit, ...]:
+    reach = voxels.reach(object_id)
+    return _edits(voxels, slabs(reach) if reach is not None else (), Editor(state, object_id).clear)
+
+
+def _edits(voxels: VoxelStore, regions: Iterable[Region], change: Callable[[Cut], Cut]) -> tuple[Edit, ...]:
+    made = (voxels.edit(region, change) for region in regions)
+    return tuple(edit for edit in made if edit is not None)

@@ -1,0 +1,98 @@
+"""From what a session knows to the question a model is asked."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from napari_medfm.prompts import MaskPrompt, PromptSet, to_json
+from napari_medfm.session.state import SessionState
+from napari_medfm.volume import Plane
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRequest:
+    """A question to a model; also, as a value, the generation of its answer.
+
+    Two requests are equal if the same answer is right for both.
+
+    Attributes
+    ----------
+    object_id : int
+        The object that is prompted.
+    plane : Plane
+        The slice.
+    prompts : PromptSet
+        All prompts of the object on that slice, at least one.
+    image : str
+        Fingerprint of the image that the model sees.
+    context : str
+        What else the answer depends on: window and model, as their owner names them.
+    """
+
+    object_id: int
+    plane: Plane
+    prompts: PromptSet
+    image: str
+    context: str = ""
+
+    @property
+    def generation(self) -> "PredictionRequest":
+        """What an answer must still equal to count: the request itself."""
+        return self
+
+
+def resolve(
+    state: SessionState, plane: Plane, *, object_id: int | None = None, context: str = ""
+) -> PredictionRequest | None:
+    """Return what to ask a model about an object on a plane, or None if nothing has to be asked.
+
+    A plane that holds no prompts needs no model, nor does one whose only prompts are
+    masks (they are their own answer), nor a locked object.
+
+    Parameters
+    ----------
+    state : SessionState
+        What the session knows.
+    plane : Plane
+        The slice.
+    object_id : int, optional
+        The object; the active one if not given.
+    context : str
+        Passed on to the request.
+    """
+    thing = state.objects.get(state.active if object_id is None else object_id) if state.objects else None
+    if thing is None or thing.locked:
+        return None
+    prompts = thing.prompts.in_plane(plane)
+    if not needs_model(prompts):
+        return None
+    return PredictionRequest(thing.id, plane, prompts, state.image, context)
+
+
+def is_current(state: SessionState, request: PredictionRequest) -> bool:
+    """Whether an answer to the request would still be right."""
+    return resolve(state, request.plane, object_id=request.object_id, context=request.context) == request
+
+
+def needs_model(prompts: PromptSet) -> bool:
+    """Whether prompts of one plane ask for more than the masks among them."""
+    return any(not isinstance(prompt, MaskPrompt) for prompt in prompts)
+
+
+def prompts_digest(prompts: PromptSet) -> str:
+    """Return a digest by which prompts can be compared later; empty for none."""
+    if not len(prompts):
+        return ""
+    text = json.dumps(to_json(prompts), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def outstanding(state: SessionState) -> tuple[tuple[int, Plane], ...]:
+    """Return the objects and planes whose prompts no answer was applied for, such as after a crash."""
+    return tuple(
+        (thing.id, plane)
+        for thing in state.objects.values()
+        for plane in thing.prompts.planes
+        if resolve(state, plane, object_id=thing.id) is not None
+        and state.answers.get((thing.id, plane)) != prompts_digest(thing.prompts.in_plane(plane))
+    )

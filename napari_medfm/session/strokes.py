@@ -1,0 +1,81 @@
+"""Strokes that napari already drew, and questions about objects that need their voxels."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medfm.session.edits import Editor, Mask
+from napari_medfm.session.patches import slabs
+from napari_medfm.session.state import SessionState
+from napari_medfm.session.voxels import Labels, VoxelStore
+from napari_medfm.volume import Region
+
+
+def take_back(labels: Labels, indices: Sequence[Any], before: NDArray[Any]) -> tuple[Region | None, Mask]:
+    """Undo what a brush wrote, so that the stroke can be made by the rules.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Written to: gets back what it was.
+    indices : sequence of integer arrays
+        One per axis.
+    before : ndarray
+        What it was; where a voxel occurs twice, the first one counts.
+
+    Returns
+    -------
+    (Region, ndarray of bool)
+        The box around the stroke and its voxels in that box; no box for an empty stroke.
+    """
+    shape = np.broadcast_shapes(*(np.shape(part) for part in indices))
+    places = [np.broadcast_to(part, shape).reshape(-1) for part in indices]
+    if places[0].size == 0:
+        return None, np.zeros(0, bool)
+    region = tuple(slice(int(part.min()), int(part.max()) + 1) for part in places)
+    size = tuple(part.stop - part.start for part in region)
+    flat = np.ravel_multi_index([part - box.start for part, box in zip(places, region, strict=True)], size)
+    box = labels[region].reshape(-1)
+    box[flat[::-1]] = np.broadcast_to(before, shape).reshape(-1)[::-1]  # the first one counts
+    labels[region] = box.reshape(size)
+    mask = np.zeros(math.prod(size), bool)
+    mask[flat] = True
+    return region, mask.reshape(size)
+
+
+def count(state: SessionState, voxels: VoxelStore, object_id: int) -> int:
+    """Return the number of an object's voxels, those of objects inside it included; nothing is scanned."""
+    state.object(object_id)
+    inside = (
+        number
+        for top, number in voxels.covered(object_id).items()
+        if top in state.objects and state.lies_in(top, object_id)
+    )
+    return voxels.shown(object_id) + sum(inside)
+
+
+def bounding_box(state: SessionState, voxels: VoxelStore, object_id: int) -> Region | None:
+    """Return the smallest box that holds all of an object's voxels; looks from outside inwards."""
+    reach = voxels.reach(object_id)
+    if reach is None or not count(state, voxels, object_id):
+        return None
+    editor = Editor(state, object_id)
+    box = list(reach)
+    for axis in range(len(box)):
+        first, last = box[axis].start, box[axis].stop - 1
+        while not _holds(voxels, editor, box, axis, first):
+            first += 1
+        while not _holds(voxels, editor, box, axis, last):
+            last -= 1
+        box[axis] = slice(first, last + 1)
+    return tuple(box)
+
+
+def _holds(voxels: VoxelStore, editor: Editor, box: Sequence[slice], axis: int, index: int) -> bool:
+    layer = (*box[:axis], slice(index, index + 1), *box[axis + 1 :])
+    if (voxels.labels[layer] == editor.object_id).any():
+        return True
+    return any(editor.shown(voxels.read(slab)).any() for slab in slabs(layer))
