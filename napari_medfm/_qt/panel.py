@@ -2,12 +2,28 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
+from napari_medfm._qt.image_section import ImageSection
+from napari_medfm._qt.model_section import ModelSection
+from napari_medfm._qt.objects_section import ObjectsSection
+from napari_medfm._qt.progress_section import ProgressSection
+from napari_medfm._qt.prompt_section import PromptSection
+from napari_medfm._qt.resume_bar import ResumeBar
+from napari_medfm._qt.section import Banner, Line, Wiring
 from napari_medfm.errors import MedfmError
-from napari_medfm.volume import Plane, Volume
+from napari_medfm.models import ModelEntry
+from napari_medfm.session import AnnotationSession
+from napari_medfm.volume import Plane, Volume, Window
+
+if TYPE_CHECKING:
+    from napari_medfm.session import LiveSegmentation
+
+_NARROWEST = 280
 
 
 class MedfmPanel(QWidget):
@@ -74,48 +90,137 @@ class MedfmPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._wiring = Wiring()
+        self.image, self.model, self.prompts = ImageSection(), ModelSection(), PromptSection()
+        self.objects, self.progress = ObjectsSection(), ProgressSection()
+        self.resume, self.error = ResumeBar(), Banner("warning", dismissable=True)
+        self._lay_out()
+        self._forward()
+        # A window that is destroyed without being told first leaves no connection behind.
+        self.destroyed.connect(self._wiring.release)
 
-    def bind(self, session: object, live: object | None = None) -> None:
+    def bind(self, session: AnnotationSession, live: "LiveSegmentation | None" = None) -> None:
         """Show a session and steer it, together with its conversation with the model, if there is one."""
+        self.unbind()
+        self.prompts.bind(session, live, self._wiring)
+        self.objects.bind(session, self._wiring)
+        self.progress.bind(session, live, self._wiring)
+        if live is not None:
+            self._wiring.connect(live.events.failed, self.show_error)
+        self.resume.show_read_only(session.message)
 
     def unbind(self) -> None:
         """Let go of the session; nothing of it is shown or held any more."""
+        self._wiring.release()
+        for section in (self.prompts, self.objects, self.progress):
+            section.unbind()
+        self.resume.show_read_only("")
+        self.error.say("")
 
     def set_images(self, names: Sequence[str], current: str = "") -> None:
         """List the images to choose from, and which one is in use."""
+        self.image.set_images(names, current)
 
     def set_volume(self, volume: Volume | None) -> None:
         """Show size, spacing and doubts about the geometry of the image in use."""
+        self.image.set_volume(volume)
 
-    def set_window(self, window: object) -> None:
+    def set_window(self, window: Window) -> None:
         """Show the intensity window in use."""
+        self.image.set_window(window)
 
     def set_contrast_linked(self, linked: bool) -> None:
         """Show whether the window and the display's contrast follow each other."""
+        self.image.set_contrast_linked(linked)
 
     def set_plane(self, plane: Plane) -> None:
         """Show which slice the viewer shows."""
+        for section in (self.image, self.prompts, self.objects):
+            section.set_plane(plane)
 
-    def set_models(self, models: Sequence[object], current: str = "") -> None:
+    def set_models(self, models: Sequence[ModelEntry], current: str = "") -> None:
         """List the models to choose from, and which one is in use."""
+        self.model.set_models(models, current)
 
     def set_model_status(self, text: str, *, busy: bool = False) -> None:
         """Say what the model is doing: ready, loading."""
+        self.model.set_status(text, busy=busy)
+
+    def show_model_failure(self, error: MedfmError) -> None:
+        """Show why there is no usable model, until another status is set."""
+        self.model.show_failure(error)
+
+    def set_weights(self, file: Path | None) -> None:
+        """Show which weights file the model uses."""
+        self.model.set_weights(file)
 
     def set_device(self, text: str, *, fell_back: bool = False) -> None:
         """Show the device; `fell_back` announces that it is not the one asked for."""
+        self.model.set_device(text, fell_back=fell_back)
 
     def set_tool(self, tool: str) -> None:
-        """Show which tool is in the hand."""
+        """Show which tool is in the hand, one of `TOOLS`."""
+        self.prompts.set_tool(tool)
 
     def set_positive(self, positive: bool) -> None:
         """Show whether prompts add or remove."""
+        self.prompts.set_positive(positive)
 
     def set_hover(self, on: bool) -> None:
         """Show whether a preview follows the mouse."""
+        self.prompts.set_hover(on)
 
     def offer_resume(self, objects: int, when: datetime) -> None:
         """Ask whether to resume an earlier session; the answer leaves as `resume_answered`."""
+        self.resume.offer_resume(objects, when)
 
     def show_error(self, error: MedfmError) -> None:
         """Show a failure with its reason and next step until it is dismissed."""
+        self.error.say(str(error))
+
+    def _lay_out(self) -> None:
+        body = QWidget()
+        sections = QVBoxLayout(body)
+        sections.setContentsMargins(6, 4, 6, 4)
+        sections.setSpacing(4)
+        for section in (self.image, self.model, self.prompts, self.objects, self.progress):
+            sections.addWidget(section)
+        sections.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidget(body)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        notice = Line("For research use only, not for diagnosis")
+        notice.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 2)
+        layout.setSpacing(4)
+        for part in (self.resume, self.error, scroll, notice):
+            layout.addWidget(part)
+        layout.setStretchFactor(scroll, 1)
+        self.setMinimumWidth(_NARROWEST)
+
+    def _forward(self) -> None:
+        image, model, prompts, objects, progress = self.image, self.model, self.prompts, self.objects, self.progress
+        for source, intent in (
+            (image.image_selected, self.image_selected),
+            (image.open_requested, self.open_requested),
+            (image.window_selected, self.window_selected),
+            (image.contrast_linked, self.contrast_linked),
+            (image.plane_cycle_requested, self.plane_cycle_requested),
+            (model.model_selected, self.model_selected),
+            (model.weights_chosen, self.weights_chosen),
+            (prompts.tool_selected, self.tool_selected),
+            (prompts.sign_toggled, self.sign_toggled),
+            (prompts.hover_toggled, self.hover_toggled),
+            (objects.jump_requested, self.jump_requested),
+            (progress.labels_import_requested, self.labels_import_requested),
+            (progress.embed_all_requested, self.embed_all_requested),
+            (progress.cancel_embedding_requested, self.cancel_embedding_requested),
+            (progress.save_requested, self.save_requested),
+            (self.resume.answered, self.resume_answered),
+        ):
+            source.connect(intent)
+        for section in (image, model, prompts, objects, progress):
+            section.failed.connect(self.show_error)

@@ -1,0 +1,249 @@
+"""The objects of a session as a table: one row per object, read when it is painted."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
+from qtpy.QtGui import QColor
+
+from napari_medfm._qt.section import Wiring
+from napari_medfm._qt.tables import COLOUR_ROLE, GLYPH_ROLE
+from napari_medfm.errors import MedfmError
+from napari_medfm.session import AnnotationSession, ObjectClass, SegmentedObject
+
+Role = Qt.ItemDataRole
+
+
+class Column(IntEnum):
+    """Columns of the object table, from left to right."""
+
+    COLOUR = 0
+    NAME = 1
+    CLASS = 2
+    SIZE = 3
+    ACCEPTED = 4
+    LOCKED = 5
+    VISIBLE = 6
+
+
+_HEADERS = {
+    Column.COLOUR: ("", "Colour; click to change it"),
+    Column.NAME: ("Object", "Name; double-click to edit it"),
+    Column.CLASS: ("Class", "Class; double-click to change it, or type a new one"),
+    Column.SIZE: ("", "Size of the object"),
+    Column.ACCEPTED: ("", "Accepted: somebody looked at it and agreed"),
+    Column.LOCKED: ("", "Locked: nothing changes its voxels"),
+    Column.VISIBLE: ("", "Shown in the viewer"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Switch:
+    """A property that is on or off, its glyphs and words for both, and how the session sets it."""
+
+    on: tuple[str, str]
+    off: tuple[str, str]
+    read: Callable[[SegmentedObject], bool]
+
+    def state(self, thing: SegmentedObject) -> tuple[str, str]:
+        """Return (glyph, words)."""
+        return self.on if self.read(thing) else self.off
+
+
+_SWITCHES = {
+    Column.ACCEPTED: _Switch(("check", "Accepted"), ("", "Not accepted yet"), lambda thing: thing.accepted),
+    Column.LOCKED: _Switch(
+        ("locked", "Locked; click to unlock"), ("unlocked", "Not locked; click to lock"), lambda thing: thing.locked
+    ),
+    Column.VISIBLE: _Switch(
+        ("visible", "Shown; click to hide"), ("hidden", "Hidden; click to show"), lambda thing: thing.visible
+    ),
+}
+
+
+class ObjectsModel(QAbstractTableModel):
+    """Rows are objects in the order they were made.
+
+    Attributes
+    ----------
+    failed : Signal(MedfmError)
+        An edit was refused.
+    """
+
+    failed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session: AnnotationSession | None = None
+        self._ids: list[int] = []
+        self._rows: dict[int, int] = {}
+
+    def bind(self, session: AnnotationSession, wiring: Wiring) -> None:
+        """Show the objects of a session."""
+        self._session = session
+        wiring.connect(session.events.objects_changed, self._update_objects)
+        wiring.connect(session.events.voxels_changed, self._update_sizes)
+        wiring.connect(session.events.classes_changed, self._update_all)
+        self._reset()
+
+    def unbind(self) -> None:
+        """Show nothing."""
+        self._session = None
+        self._reset()
+
+    def object_id(self, row: int) -> int | None:
+        """Return the id of the object in a row, or None if there is no such row."""
+        return self._ids[row] if 0 <= row < len(self._ids) else None
+
+    def row_of(self, object_id: int | None) -> int:
+        """Return the row of an object, or -1."""
+        return self._rows.get(object_id, -1) if object_id is not None else -1
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of objects."""
+        return 0 if parent is not None and parent.isValid() else len(self._ids)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of columns."""
+        return 0 if parent is not None and parent.isValid() else len(Column)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Role.DisplayRole) -> Any:
+        """Return the words above a column."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        title, tip = _HEADERS[Column(section)]
+        if role == Role.DisplayRole:
+            return self._unit() if section == Column.SIZE else title
+        return tip if role == Role.ToolTipRole else None
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        """Return what can be done with a cell."""
+        if not index.isValid():
+            return Qt.ItemFlag.NoItemFlags
+        flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemNeverHasChildren
+        editable = index.column() in (Column.NAME, Column.CLASS)
+        writable = self._session is not None and not self._session.read_only
+        return flags | Qt.ItemFlag.ItemIsEditable if editable and writable else flags
+
+    def data(self, index: QModelIndex, role: int = Role.DisplayRole) -> Any:
+        """Return what a cell shows."""
+        if self._session is None or not index.isValid():
+            return None
+        thing = self._session.state.objects[self._ids[index.row()]]
+        column = Column(index.column())
+        if column in _SWITCHES:
+            return _switch_data(_SWITCHES[column], thing, role)
+        if column == Column.COLOUR:
+            return _colour_data(thing, role)
+        return self._text_data(column, thing, role)
+
+    def setData(self, index: QModelIndex, value: Any, role: int = Role.EditRole) -> bool:
+        """Rename an object or change its class."""
+        text = str(value).strip()
+        if self._session is None or role != Role.EditRole or not text or text == index.data(Role.EditRole):
+            return False
+        change = {Column.NAME: self._session.rename, Column.CLASS: self._set_class}[Column(index.column())]
+        return self._attempt(change, self._ids[index.row()], text)
+
+    def toggle(self, index: QModelIndex) -> None:
+        """Lock or unlock, show or hide the object of a row."""
+        if self._session is None:
+            return
+        thing = self._session.state.objects[self._ids[index.row()]]
+        if index.column() == Column.LOCKED:
+            self._attempt(self._session.set_locked, thing.id, not thing.locked)
+        elif index.column() == Column.VISIBLE:
+            self._attempt(self._session.set_visible, thing.id, not thing.visible)
+
+    def class_names(self) -> list[str]:
+        """Return the classes an object may have."""
+        return [known.name for known in self._session.state.classes] if self._session is not None else []
+
+    def _set_class(self, object_id: int, name: str) -> None:
+        if self._session is None:
+            return
+        if name not in self.class_names():
+            colour = self._session.state.objects[object_id].colour
+            self._session.define_classes([*self._session.state.classes, ObjectClass(name, colour)])
+        self._session.set_class(object_id, name)
+
+    def _text_data(self, column: Column, thing: SegmentedObject, role: int) -> Any:
+        if role == Role.TextAlignmentRole:
+            right = Qt.AlignmentFlag.AlignRight if column == Column.SIZE else Qt.AlignmentFlag.AlignLeft
+            return int(right | Qt.AlignmentFlag.AlignVCenter)
+        if role not in (Role.DisplayRole, Role.EditRole, Role.ToolTipRole):
+            return None
+        if column == Column.SIZE:
+            return self._size(thing.id) + (f" {self._unit()}" if role == Role.ToolTipRole else "")
+        return thing.name if column == Column.NAME else thing.class_name or ""
+
+    def _unit(self) -> str:
+        geometry = self._session.volume.geometry if self._session is not None else None
+        if geometry is None or not geometry.known:
+            return "voxels"
+        return "ml" if geometry.ndim == 3 else "mm²"
+
+    def _size(self, object_id: int) -> str:
+        if self._session is None:
+            return ""
+        if self._unit() == "ml":
+            return f"{self._session.volume_ml(object_id):.2f}"
+        count = self._session.voxel_count(object_id)
+        return str(count) if self._unit() == "voxels" else f"{count * math.prod(self._session.volume.spacing):.1f}"
+
+    def _attempt(self, action: Callable[..., object], *arguments: Any) -> bool:
+        try:
+            action(*arguments)
+        except MedfmError as error:
+            self.failed.emit(error)
+            return False
+        return True
+
+    def _reset(self) -> None:
+        self.beginResetModel()
+        self._ids = list(self._session.state.objects) if self._session is not None else []
+        self._rows = {object_id: row for row, object_id in enumerate(self._ids)}
+        self.endResetModel()
+
+    def _update_objects(self, changed: frozenset[int]) -> None:
+        if self._session is None:
+            return
+        ids = list(self._session.state.objects)
+        if ids and ids[:-1] == self._ids:
+            self._append(ids[-1])
+        elif ids != self._ids:
+            self._reset()
+        for row in {self._rows[object_id] for object_id in changed if object_id in self._rows}:
+            self.dataChanged.emit(self.index(row, 0), self.index(row, len(Column) - 1))
+
+    def _append(self, object_id: int) -> None:
+        row = len(self._ids)
+        self.beginInsertRows(QModelIndex(), row, row)
+        self._ids.append(object_id)
+        self._rows[object_id] = row
+        self.endInsertRows()
+
+    def _update_sizes(self) -> None:
+        # Only the rows in view are read again, however many there are.
+        if self._ids:
+            self.dataChanged.emit(self.index(0, Column.SIZE), self.index(len(self._ids) - 1, Column.SIZE))
+
+    def _update_all(self) -> None:
+        if self._ids:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self._ids) - 1, len(Column) - 1))
+
+
+def _switch_data(switch: _Switch, thing: SegmentedObject, role: int) -> Any:
+    glyph, words = switch.state(thing)
+    if role == GLYPH_ROLE:
+        return glyph
+    return words if role in (Role.ToolTipRole, Role.AccessibleTextRole) else None
+
+
+def _colour_data(thing: SegmentedObject, role: int) -> Any:
+    if role == COLOUR_ROLE:
+        return QColor(*thing.colour)
+    return "Colour; click to change it" if role in (Role.ToolTipRole, Role.AccessibleTextRole) else None

@@ -1,0 +1,152 @@
+"""How far the model is, how fast it answers, and that nothing can be lost."""
+
+import time
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QProgressBar, QWidget
+
+from napari_medfm._qt.buttons import CompactButton
+from napari_medfm._qt.section import Line, Section, Wiring, row
+from napari_medfm.inference import EmbeddingProgress
+from napari_medfm.session import AnnotationSession
+from napari_medfm.volume import Plane
+
+if TYPE_CHECKING:
+    from napari_medfm.session import LiveSegmentation
+
+_TICK_MS = 1000
+
+
+class ProgressSection(Section):
+    """Progress and saving.
+
+    Attributes
+    ----------
+    embed_all_requested, cancel_embedding_requested, save_requested, labels_import_requested : Signal
+        As in `MedfmPanel`.
+    """
+
+    embed_all_requested = Signal()
+    cancel_embedding_requested = Signal()
+    save_requested = Signal()
+    labels_import_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Progress and saving", parent)
+        self._session: AnnotationSession | None = None
+        self._saved_at: float | None = None
+        self._embedding = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TICK_MS)
+        self._build()
+        self._wire()
+        self.show_progress(None)
+        self._show_binding()
+
+    def bind(self, session: AnnotationSession, live: "LiveSegmentation | None", wiring: Wiring) -> None:
+        """Show the work on a session."""
+        self._session, self._saved_at = session, None
+        wiring.connect(session.events.history_changed, self._note_saved)
+        if live is not None:
+            wiring.connect(live.events.progress, self.show_progress)
+            wiring.connect(live.events.busy_changed, self._show_busy)
+            wiring.connect(live.events.applied, self._show_answer)
+        self._show_binding()
+
+    def unbind(self) -> None:
+        """Show nothing."""
+        self._session = self._saved_at = None
+        self.show_progress(None)
+        self._show_binding()
+
+    def show_progress(self, progress: EmbeddingProgress | None) -> None:
+        """Show how many slices are embedded; None when nothing is under way."""
+        under_way = progress is not None and progress.done < progress.total
+        self._embedding = under_way
+        if progress is not None:
+            self.bar.setMaximum(max(progress.total, 1))
+            self.bar.setValue(progress.done)
+        self.bar.setFormat(_format(progress))
+        self.embed.setText("Pause" if under_way else "Prepare all slices")
+        self.embed.set_tip("Stop; what is done is kept" if under_way else "Embed every slice in the background")
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Keep the age of the last step true while it can be seen."""
+        super().showEvent(event)
+        self._timer.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Rest while nobody looks."""
+        super().hideEvent(event)
+        self._timer.stop()
+
+    def _build(self) -> None:
+        self.bar = QProgressBar()
+        self.bar.setToolTip("Slices that the model has seen; on these it answers at once")
+        self.bar.setAccessibleName("Embedded slices")
+        self.embed = CompactButton("", "")
+        self.answer = Line("No prediction yet", tip="The last prediction of the model")
+        self.saved = Line(tip="Every step is written to the journal before it is shown")
+        self.save = CompactButton("Export labels…", "Write the labels to a file that lies on the image")
+        self.load = CompactButton("Open labels…", "Open a label file as objects")
+        self.rows.addWidget(self.bar)
+        self.rows.addWidget(self.embed)
+        self.rows.addWidget(self.answer)
+        self.rows.addWidget(self.saved)
+        self.rows.addLayout(row(self.load, self.save))
+
+    def _wire(self) -> None:
+        self._timer.timeout.connect(self._show_saved)
+        self.embed.clicked.connect(self._ask_for_embedding)
+        self.save.clicked.connect(self.save_requested)
+        self.load.clicked.connect(self.labels_import_requested)
+
+    def _ask_for_embedding(self) -> None:
+        (self.cancel_embedding_requested if self._embedding else self.embed_all_requested).emit()
+
+    def _show_binding(self) -> None:
+        for button in (self.embed, self.save, self.load):
+            button.setEnabled(self._session is not None)
+        self._show_saved()
+
+    def _show_busy(self, busy: bool) -> None:
+        if busy:
+            self.answer.setText("Predicting…")
+
+    def _show_answer(self, object_id: int, plane: Plane, quality: float, seconds: float) -> None:
+        self.answer.setText(f"Answered in {1000 * seconds:.0f} ms · expected overlap {quality:.0%}")
+
+    def _note_saved(self) -> None:
+        self._saved_at = time.monotonic()
+        self._show_saved()
+
+    def _show_saved(self) -> None:
+        age = None if self._saved_at is None else time.monotonic() - self._saved_at
+        self.saved.setText(describe_saved(self._session, age))
+
+
+def describe_saved(session: AnnotationSession | None, age: float | None) -> str:
+    """Return whether the work is safe; `age` is in seconds since the last step of this sitting."""
+    if session is None:
+        return ""
+    if session.read_only:
+        return "Read-only: nothing is being changed"
+    if age is None:
+        return "Everything is saved"
+    return f"Everything is saved; last step {describe_seconds(age)} ago"
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a duration in the one unit that matters."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def _format(progress: EmbeddingProgress | None) -> str:
+    if progress is None:
+        return "No slice prepared"
+    counts = f"{progress.done} of {progress.total} slices"
+    return counts if progress.done == progress.total else f"{counts} · {describe_seconds(progress.seconds_left)} left"
