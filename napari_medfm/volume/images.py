@@ -30,7 +30,7 @@ from napari_medfm.volume.choices import choose
 from napari_medfm.volume.geometry import Geometry, SourceGrid
 from napari_medfm.volume.intensities import intensity_notes
 from napari_medfm.volume.limits import check_memory
-from napari_medfm.volume.orientation import canonical_geometry, plain_grid, to_canonical, to_source
+from napari_medfm.volume.orientation import plain_grid, to_canonical, to_source, unplaced_geometry
 from napari_medfm.volume.payload import FETCH_AGAIN, file_identity, first_bytes, in_brief
 from napari_medfm.volume.volume import Volume
 
@@ -115,7 +115,7 @@ def read_image(path: Path, choice: int | None = None, limit: int | None = None) 
         notes += ("The picture is shown turned as its EXIF orientation says; labels are saved in its stored order",)
     array = np.ascontiguousarray(to_canonical(pixels, source))
     notes = (*picture.notes, *notes, *intensity_notes(array), "The size of a pixel is not known: 1 mm is assumed")
-    return Volume(array, canonical_geometry(source, known=False, notes=notes), name=path.stem)
+    return Volume(array, unplaced_geometry(source, notes=notes), name=path.stem)
 
 
 def read_label_image(path: Path, like: Geometry) -> NDArray[Any]:

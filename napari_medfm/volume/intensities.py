@@ -12,9 +12,10 @@ _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 def scaled(stored: NDArray[Any], slope: float = 1.0, intercept: float = 0.0) -> NDArray[Any]:
     """Return real values, C-contiguous and in native byte order.
 
-    Whole-number scales of whole numbers stay whole numbers, in 16 or 32 bits; other scales give float32, or float64 where float32 would
-    overflow or lose digits. A memory-mapped array is returned as it is. Other
-    memory may be reused for the result: `stored` is not to be read again.
+    Whole-number scales of whole numbers stay whole numbers, in 16 or 32 bits;
+    other scales give float32, or float64 where float32 would overflow or lose
+    digits. A memory-mapped array is returned as it is. Other memory may be
+    reused for the result: `stored` is not to be read again.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ compared before it replaces anything.
 """
 
 import json
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medfm.errors import UnreadableFileError, VolumeError, WriteError
+from napari_medfm.errors import UnreadableFileError, UnsupportedDataError, VolumeError, WriteError
 from napari_medfm.files import atomic_write
 from napari_medfm.volume.choices import choose
 from napari_medfm.volume.geometry import Geometry, SourceGrid
@@ -29,6 +30,7 @@ from napari_medfm.volume.orientation import (
     source_grid,
     to_canonical,
     to_source,
+    unplaced_geometry,
 )
 from napari_medfm.volume.payload import check_length, file_identity, first_bytes, is_gzip, read_payload
 from napari_medfm.volume.volume import Volume
@@ -36,6 +38,7 @@ from napari_medfm.volume.volume import Volume
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 _KEY = "nifti"
+_MOST_IMAGES = 100_000
 _LARGEST_SIDECAR = 1 << 20
 _MODALITIES = ("CT", "MR", "PT", "US")
 _LARGEST_NIFTI1_AXIS = 32767
@@ -69,22 +72,14 @@ def read_nifti(path: Path, choice: int | None = None, limit: int | None = None) 
     _check_name(path)
     header = parse_header(path.name, first_bytes(path, HEADER_BYTES))
     content = read_content(path.name, header)
-    position = read_position(header)
-    shape, count = _images(content)
-    labels = [f"image {number + 1} of {count}" for number in range(count)]
-    index = choose(path.name, "images", labels, choice)
-    version = 2 if int(header["sizeof_hdr"]) == 540 else 1
-    record = {_KEY: {"version": version, **position.fields}, "file": file_identity(path)}
-    source = _grid(shape, position.affine, record)
-    stored = _stored(path, content, (shape, index), limit)
+    check_length(path, content.end)
+    shape, index, choice_notes = _select(path.name, content, choice)
+    geometry = _geometry(path, header, shape)
+    source = _file_grid(geometry)
+    stored = _stored(path, content, shape, index, limit)
     array = scaled(to_canonical(stored, source), content.slope, content.intercept)
-    notes = [*content.notes, *position.notes, *intensity_notes(array)]
-    if count > 1:
-        notes.append(f"This is {labels[index]} in the file")
-    if isinstance(array, np.memmap):
-        notes.append(_MAPPED)
-    geometry = canonical_geometry(source, known=position.known, notes=tuple(notes))
-    return Volume(array, geometry, stem(path), _modality(path))
+    notes = (*content.notes, *choice_notes, *geometry.notes, *_memory_notes(array), *intensity_notes(array))
+    return Volume(array, replace(geometry, notes=notes), stem(path), _modality(path))
 
 
 def write_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
@@ -148,27 +143,41 @@ def _check_name(path: Path) -> None:
     raise UnreadableFileError(path.name, "is named .gz, but is not compressed", "Rename it to end in .nii.")
 
 
-def _images(content: Content) -> tuple[tuple[int, ...], int]:
-    """Return the shape of one image and how many there are."""
+def _select(name: str, content: Content, choice: int | None) -> tuple[tuple[int, ...], int, tuple[str, ...]]:
+    """Return the shape of one image, which one is meant, and what to say of it."""
     extra = content.shape[3:]
     longer = sum(size > 1 for size in extra)
     if longer == 0 or (max(content.shape[:3]) == 1 and longer in (2, 3)):
-        return content.shape, 1
-    return content.shape[:3], prod(extra)
+        choose(name, "images", ["the image"], choice)
+        return content.shape, 0, ()
+    count = prod(extra)
+    if count > _MOST_IMAGES:
+        raise UnsupportedDataError(name, f"declares {count} images", "Cut the file into parts first.")
+    labels = [f"image {number + 1} of {count}" for number in range(count)]
+    index = choose(name, "images", labels, choice)
+    return content.shape[:3], index, (f"This is {labels[index]} in the file",)
 
 
-def _grid(shape: tuple[int, ...], affine: NDArray[np.float64], record: dict[str, Any]) -> SourceGrid:
-    longer = tuple(axis for axis, size in enumerate(shape) if size > 1)
-    if longer and min(longer) > 2:
-        return plain_grid(shape, longer, record)
-    return source_grid(shape, affine, record)
+def _geometry(path: Path, header: nib.Nifti1Header, shape: tuple[int, ...]) -> Geometry:
+    position = read_position(header)
+    version = 2 if isinstance(header, nib.Nifti2Header) else 1
+    record = {_KEY: {"version": version, **position.fields}, "file": file_identity(path)}
+    bare = tuple(axis for axis in range(3, len(shape)) if shape[axis] > 1)
+    if bare:
+        note = "The image lies along axes that have no place in space: its position is not known"
+        return unplaced_geometry(plain_grid(shape, bare, record), notes=(note,))
+    source = source_grid(shape, position.affine, record)
+    return canonical_geometry(source, known=position.known, notes=position.notes)
 
 
-def _stored(path: Path, content: Content, which: tuple[tuple[int, ...], int], limit: int | None) -> NDArray[Any]:
-    shape, index = which
+def _memory_notes(array: NDArray[Any]) -> tuple[str, ...]:
+    return (_MAPPED,) if isinstance(array, np.memmap) else ()
+
+
+def _stored(path: Path, content: Content, shape: tuple[int, ...], index: int, limit: int | None) -> NDArray[Any]:
+    """Return one image as the file stores it, (x, y, z), contiguous along x."""
     size = prod(shape) * content.dtype.itemsize
     start = content.offset + index * size
-    check_length(path, content.end)
     scales = (content.slope, content.intercept) != (1.0, 0.0)
     needed = size + prod(shape) * (8 if scales else content.dtype.itemsize)
     mappable = not is_gzip(path) and not scales and content.dtype.isnative and not content.dtype.names

@@ -30,6 +30,16 @@ _QFORM_FIELDS = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y"
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _UNIT_NAMES = {1: "metres", 3: "micrometres"}
 _CIFTI_INTENTS = range(3000, 3100)
+_REAL_PART = "Convert it to real numbers first, for example its magnitude."
+_REFUSED_TYPES = {
+    0: ("an unnamed type of data", "Check the program that wrote it."),
+    1: ("single bits", "Convert it to uint8 first."),
+    32: ("complex numbers (complex64)", _REAL_PART),
+    1536: ("extended-precision numbers (float128)", "Convert it to float64 first."),
+    1792: ("complex numbers (complex128)", _REAL_PART),
+    2048: ("complex numbers (complex256)", _REAL_PART),
+}
+"""By NIfTI data type code: what is refused, and the next step."""
 _FLATTEST = 1e-4  # determinant over product of the axis lengths; below it the axes lie in a plane
 _FORMS_AGREE = 0.25  # voxels: single-precision quaternions err by up to 0.15 in a correct file
 _PERPENDICULAR = 1e-3  # cosine between two axes
@@ -49,8 +59,6 @@ class Content:
         Position of the first voxel in the decompressed file.
     slope, intercept : float
         Stored values to real ones; 1 and 0 if the header gives no usable scale.
-    steps : tuple of float
-        Header step along each axis (time steps included).
     notes : tuple of str
         What was doubted.
     """
@@ -60,7 +68,6 @@ class Content:
     offset: int
     slope: float
     intercept: float
-    steps: tuple[float, ...]
     notes: tuple[str, ...]
 
     @property
@@ -115,9 +122,9 @@ def parse_header(name: str, start: bytes) -> nib.Nifti1Header:
     """
     magic = {344: start[344:348], 4: start[4:8]}
     if magic[344] == b"n+1\0" and len(start) >= 348:
-        header = nib.Nifti1Header(start[:348], check=False)
+        header = nib.Nifti1Header(start[:348], _byte_order(start, 348), check=False)
     elif magic[4] == b"n+2\0" and len(start) >= 540:
-        header = nib.Nifti2Header(start[:540], check=False)
+        header = nib.Nifti2Header(start[:540], _byte_order(start, 540), check=False)
     elif b"ni1\0" in magic.values() or b"ni2\0" in magic.values() or _is_analyze(start):
         step = "Convert it to a single .nii or .nii.gz file, for example with nibabel."
         raise UnsupportedDataError(name, "is an Analyze file or one half of a header/image pair", step)
@@ -143,9 +150,11 @@ def read_content(name: str, header: nib.Nifti1Header) -> Content:
     least = int(header["sizeof_hdr"])
     if not isfinite(offset) or offset < least or offset != int(offset):
         raise UnreadableFileError(name, f"places its voxels at byte {offset:g}, inside its header", FETCH_AGAIN)
+    dtype = _dtype(name, header)
     slope, intercept, notes = _scaling(header)
-    steps = tuple(float(step) for step in header["pixdim"][1 : len(shape) + 1])
-    return Content(shape, _dtype(name, header), int(offset), slope, intercept, steps, notes)
+    if "A" in (dtype.names or ()):
+        notes += ("The colours' transparency was left out",)
+    return Content(shape, dtype, int(offset), slope, intercept, notes)
 
 
 def read_position(header: nib.Nifti1Header) -> Position:
@@ -175,6 +184,11 @@ def read_position(header: nib.Nifti1Header) -> Position:
     return Position(affine, known, fields, tuple(notes))
 
 
+def _byte_order(start: bytes, size: int) -> str:
+    """Return the order in which the header's own size reads right; nibabel would look at the damageable axes."""
+    return ">" if int.from_bytes(start[:4], "big") == size else "<"
+
+
 def _is_analyze(start: bytes) -> bool:
     return len(start) >= 348 and start[:4] in {b"\x5c\x01\0\0", b"\0\0\x01\x5c"} and start[38:39] == b"r"
 
@@ -192,18 +206,14 @@ def _shape(name: str, header: nib.Nifti1Header) -> tuple[int, ...]:
 
 
 def _dtype(name: str, header: nib.Nifti1Header) -> np.dtype[Any]:
-    step = "Convert it to a real number type first, for example its magnitude."
+    code = int(header["datatype"])
+    if code in _REFUSED_TYPES:
+        what, step = _REFUSED_TYPES[code]
+        raise UnsupportedDataError(name, f"holds {what}", step)
     try:
         dtype: np.dtype[Any] = header.get_data_dtype()
-    except HeaderDataError as error:
-        code = int(header["datatype"])
+    except (HeaderDataError, KeyError) as error:
         raise UnreadableFileError(name, f"declares the unknown data type {code}", FETCH_AGAIN) from error
-    if dtype.kind == "c":
-        raise UnsupportedDataError(name, f"holds complex numbers ({dtype.name})", step)
-    if dtype.kind == "f" and dtype.itemsize > 8:
-        raise UnsupportedDataError(name, "holds extended-precision numbers (float128)", "Convert it to float64 first.")
-    if dtype.kind == "V" and not dtype.names:
-        raise UnsupportedDataError(name, "holds single bits or an unnamed type", "Convert it to uint8 first.")
     return dtype
 
 

@@ -68,6 +68,12 @@ def plain_grid(shape: tuple[int, ...], axes: tuple[int, ...], header: dict[str, 
     return SourceGrid(tuple(shape), np.eye(4), axes, (False,) * len(axes), header or {})
 
 
+def unplaced_geometry(source: SourceGrid, *, notes: tuple[str, ...] = ()) -> Geometry:
+    """Return the geometry of a grid that says nothing of space: axial, 1 mm, position unknown."""
+    shape = tuple(source.shape[axis] for axis in source.axes)
+    return replace(array_geometry(shape), source=source, notes=notes)
+
+
 def default_source(geometry: Geometry) -> SourceGrid:
     """Return the grid that an array which never was a file is written on: x first, towards Left.
 
@@ -91,8 +97,6 @@ def canonical_geometry(source: SourceGrid, *, known: bool = True, notes: tuple[s
     """Return the geometry of the canonical grid that a source grid converts to."""
     padded = (*source.shape, 1, 1, 1)
     shape = tuple(padded[axis] for axis in source.axes)
-    if max(source.axes) > 2:
-        return replace(array_geometry(shape), source=source, known=False, notes=notes)
     steps = source.affine[:3, :3].T
     signed = [-steps[axis] if flip else steps[axis] for axis, flip in zip(source.axes, source.flips, strict=True)]
     ends = [size - 1 if flip else 0 for size, flip in zip(shape, source.flips, strict=True)]
