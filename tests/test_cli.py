@@ -1,17 +1,14 @@
 """The command line: results for people and machines, and exit codes that mean something."""
 
 import json
-import subprocess
-import sys
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from napari_medfm import cli
 from napari_medfm.models import register_model
 from napari_medfm.models.backends.sam import SamModel, build_small_sam
-from napari_medfm.volume import write_labels, write_volume
+from napari_medfm.volume import write_volume
 
 COMMANDS = ["open", "embed", "models", "cache"]
 
