@@ -17,6 +17,7 @@ from napari_medfm.session.state import (
     SegmentedObject,
     SessionState,
 )
+from napari_medfm.session.verify import Recovery, VerifyReport, recover, verify
 
 __all__ = [
     "AnnotationSession",
@@ -26,12 +27,16 @@ __all__ = [
     "LiveSegmentation",
     "ObjectClass",
     "PredictionRequest",
+    "Recovery",
     "SegmentedObject",
     "SessionEvents",
     "SessionState",
+    "VerifyReport",
     "journal_path",
     "outstanding",
     "read_classes",
+    "recover",
     "resolve",
     "set_aside",
+    "verify",
 ]

@@ -1,6 +1,7 @@
 """What each act of a person or a model does to state and voxels, worked out but not yet done."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -135,9 +136,12 @@ def import_labels(
         inner = box_of(values[slab] > 0)
         if inner is not None:
             region = shift(slab, inner)
-            part = values[region].astype(np.uint32)
-            edits += _edits(voxels, [region], lambda cut, part=part: lay(cut, part, state))
+            edits += _edits(voxels, [region], partial(_lay, values[region], state))
     return Draft("import", "import labels", after, tuple(edits))
+
+
+def _lay(values: NDArray[Any], state: SessionState, cut: Cut) -> Cut:
+    return lay(cut, values, state)
 
 
 def check_prompt(prompt: Prompt, shape: tuple[int, ...]) -> None:
@@ -215,7 +219,8 @@ def _predict(state: SessionState, voxels: VoxelStore, object_id: int, plane: Pla
     wide = mask.reshape([part.stop - part.start for part in whole])
     inner, reach = box_of(wide), voxels.reach(object_id)
     boxes = [shift(whole, inner)] if inner is not None else []
-    held = overlap(reach, whole) if reach is not None else None
+    near = overlap(reach, whole) if reach is not None else None
+    held = voxels.find(object_id, near) if near is not None else None
     region = bounds([*boxes, held] if held is not None else boxes)
     if region is None:
         return ()

@@ -177,19 +177,15 @@ class Journal:
 
     @classmethod
     @contextlib.contextmanager
-    def create(cls, path: Path) -> Iterator[Self]:
-        """Make a new journal; it gets its name when the block ends, with all that was written in it.
-
-        A journal of that name is complete from the first moment it exists.
+    def draft(cls, path: Path) -> Iterator[Self]:
+        """Make a new journal beside a path; `publish` gives it the path, complete from its first moment.
 
         Raises
         ------
         JournalError
-            The file exists already, or cannot be written.
+            It cannot be written.
         """
-        if path.exists():
-            raise JournalError(path.name, "exists already", "Resume it, or set it aside first.")
-        draft = path.with_name(path.name + ".new")
+        draft = _draft_of(path)
         with _worded(path):
             _remove(draft)
             connection = _connect(draft, "rwc")
@@ -201,9 +197,23 @@ class Journal:
             yield journal
         finally:
             journal.close()
-        flush_file(draft)
-        draft.rename(path)
-        flush_folder(path.parent)
+
+    @staticmethod
+    def publish(path: Path) -> None:
+        """Give a draft its name.
+
+        Raises
+        ------
+        JournalError
+            A journal of that name exists already.
+        """
+        if path.exists():
+            raise JournalError(path.name, "exists already", "Resume it, or set it aside first.")
+        draft = _draft_of(path)
+        with _worded(path):
+            flush_file(draft)
+            draft.rename(path)
+            flush_folder(path.parent)
 
     @classmethod
     def open(cls, path: Path, *, writable: bool = True) -> Self:
@@ -329,6 +339,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
+def _draft_of(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
 def _remove(path: Path) -> None:
     for companion in COMPANIONS:
         path.with_name(path.name + companion).unlink(missing_ok=True)
@@ -360,5 +374,8 @@ def _worded(path: Path) -> Iterator[None]:
             raise JournalDamagedError(path.name, f"the file is damaged ({error})", _VERIFY) from error
         step = "Check free space and permissions, then try again; nothing was changed."
         raise JournalError(path.name, f"cannot be read or written ({error})", step) from error
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror})"
+        raise JournalError(path.name, reason, "Check free space and permissions, then try again.") from error
     except sqlite3.DatabaseError as error:
         raise JournalDamagedError(path.name, f"the file is damaged ({error})", _VERIFY) from error

@@ -135,11 +135,11 @@ class Ledger:
         step = self.history.last_undone
         return None if step is None else self._move(step, "redo", step.events)
 
-    def tidy(self) -> None:
+    def tidy(self, kind: str = "close") -> None:
         """Write every checkpoint that is outstanding, so that reopening replays nothing."""
         parts = self._queue.waiting()
         if parts:
-            event = self._event("close", "close", NO_STEP, ((), Patch()), {})
+            event = self._event(kind, kind, NO_STEP, ((), Patch()), {})
             self._write([(event, (), Patch())], self.state, (), parts)
 
     def _move(self, step: Step, kind: str, events: Iterable[int]) -> Outcome:

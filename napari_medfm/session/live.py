@@ -359,7 +359,7 @@ class LiveSegmentation:
         if found.cancelled() or self._hover is not token or self._closed:
             return
         current = request.context == self._context() and request.image == self._session.state.image
-        if not current or request.prompts[:-1] != self._prompts_before(request.plane).prompts:
+        if not current or request.prompts.prompts[:-1] != self._prompts_before(request.plane).prompts:
             return
         error = found.exception()
         if error is not None:

@@ -88,8 +88,11 @@ def create(
     try:
         state = SessionState(image=fingerprint, classes=classes)
         birth = Draft("create", "new session", state, step=NO_STEP, facts=_birth(fingerprint, volume.geometry))
-        with Journal.create(path) as draft:
+        if path.exists():
+            raise JournalError(path.name, "exists already", "Resume it, or set it aside first.")
+        with Journal.draft(path) as draft:
             Ledger(draft, VoxelStore(volume.shape), annotator=annotator).commit(birth)
+        Journal.publish(path)
         return _load(Journal.open(path), volume, annotator), lock
     except BaseException:
         lock.release()
@@ -163,8 +166,15 @@ def _check_birth(journal: Journal, fingerprint: str, geometry: Geometry) -> None
     check_grid(geometry, Geometry(geometry.shape, affine, known=facts["known"]), "image")
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a journal, so that a new one can be started; nothing of it is deleted.
+def set_aside(fingerprint: str, folder: Path | None = None) -> Path:
+    """Rename the journal of an image, so that a new session can be started; nothing of it is deleted.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the image.
+    folder : Path, optional
+        The sessions folder.
 
     Returns
     -------
@@ -176,12 +186,18 @@ def set_aside(path: Path) -> Path:
     JournalBusyError
         A session holds it.
     """
+    path = journal_path(fingerprint, folder)
     with require_lock(path):
-        moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
-        aside = path.with_name(f"{path.stem}.{moment}.aside")
-        for companion in COMPANIONS:
-            part = path.with_name(path.name + companion)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + companion))
-        flush_folder(path.parent)
+        return move_aside(path)
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a journal whose lock is held, and what belongs to it."""
+    moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
+    aside = path.with_name(f"{path.stem}.{moment}.aside")
+    for companion in COMPANIONS:
+        part = path.with_name(path.name + companion)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + companion))
+    flush_folder(path.parent)
     return aside

@@ -30,15 +30,32 @@ class Runs:
     table: NDArray[np.int64]
 
     @classmethod
+    def none(cls) -> "Runs":
+        """Return what changed where nothing did."""
+        return cls(np.zeros((4, 0), np.int64))
+
+    @classmethod
     def between(cls, before: NDArray[Any], after: NDArray[Any]) -> "Runs":
         """Compare two arrays of one shape."""
-        old, new = before.ravel(), after.ravel()
+        old, new = before.reshape(-1), after.reshape(-1)
         places = np.flatnonzero(old != new)
-        values = np.stack([old[places], new[places]]).astype(np.int64)
-        breaks = np.flatnonzero((np.diff(places) != 1) | (np.diff(values) != 0).any(axis=0)) + 1
-        starts = np.concatenate(([0], breaks)).astype(np.intp)[: places.size]
-        lengths = np.diff(np.concatenate((starts, [places.size])))
-        return cls(np.stack([places[starts], lengths, *values[:, starts]]))
+        if not places.size:
+            return cls.none()
+        left, right = old[places], new[places]
+        apart = (np.diff(places) != 1) | (left[1:] != left[:-1]) | (right[1:] != right[:-1])
+        starts = np.concatenate(([0], np.flatnonzero(apart) + 1))
+        lengths = np.diff(starts, append=places.size)
+        return cls(np.stack([places[starts], lengths, left[starts], right[starts]]).astype(np.int64))
+
+    @classmethod
+    def of(cls, content: NDArray[Any]) -> "Runs":
+        """Compare an array with an empty one."""
+        flat = content.reshape(-1)
+        starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+        lengths = np.diff(starts, append=flat.size)
+        held = flat[starts] != 0
+        starts, lengths = starts[held], lengths[held]
+        return cls(np.stack([starts, lengths, np.zeros_like(starts), flat[starts].astype(np.int64)]))
 
     @property
     def inverse(self) -> "Runs":
@@ -46,7 +63,7 @@ class Runs:
         return Runs(self.table[[0, 1, 3, 2]])
 
     def __len__(self) -> int:
-        return self.table.shape[1]
+        return len(self.table[0])
 
     def expand(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return the flat position, the value before and the value after of every changed voxel."""

@@ -60,7 +60,8 @@ def resolve(
     context : str
         Passed on to the request.
     """
-    thing = state.objects.get(state.active if object_id is None else object_id) if state.objects else None
+    number = state.active if object_id is None else object_id
+    thing = None if number is None else state.objects.get(number)
     if thing is None or thing.locked:
         return None
     prompts = thing.prompts.in_plane(plane)

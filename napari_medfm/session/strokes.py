@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.session.edits import Editor, Mask
-from napari_medfm.session.patches import slabs
 from napari_medfm.session.state import SessionState
 from napari_medfm.session.voxels import Labels, VoxelStore
 from napari_medfm.volume import Region
@@ -78,4 +77,5 @@ def _holds(voxels: VoxelStore, editor: Editor, box: Sequence[slice], axis: int, 
     layer = (*box[:axis], slice(index, index + 1), *box[axis + 1 :])
     if (voxels.labels[layer] == editor.object_id).any():
         return True
-    return any(editor.shown(voxels.read(slab)).any() for slab in slabs(layer))
+    hidden = voxels.find(editor.object_id, layer)
+    return hidden is not None and bool(editor.shown(voxels.read(hidden)).any())

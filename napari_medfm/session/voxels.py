@@ -1,7 +1,7 @@
 """The voxels of a session: labels, what lies beneath them, and what the hand drew."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.errors import JournalDamagedError
-from napari_medfm.session.edits import Cut
-from napari_medfm.session.patches import HAND, Patch, Piece, Runs, bounds, overlap
+from napari_medfm.session.edits import Cut, Level
+from napari_medfm.session.patches import HAND, Patch, Piece, Runs, bounds, box_of, overlap, shift
 from napari_medfm.volume import Region
 
 Labels = NDArray[np.uint16] | NDArray[np.uint32]
@@ -24,7 +24,7 @@ class Edit:
     Attributes
     ----------
     before, after : Cut
-        The box's voxels, with the same number of levels.
+        The box's voxels.
     piece : Piece
         What differs.
     """
@@ -36,9 +36,12 @@ class Edit:
     @classmethod
     def between(cls, region: Region, before: Cut, after: Cut) -> Self | None:
         """Return the edit that leads from one to the other; None if they are equal."""
-        levels = {k: Runs.between(before.stack[k], after.stack[k]) for k in range(len(after.stack))}
-        if after.hand is not before.hand:
-            levels[HAND] = Runs.between(before.hand, after.hand)
+        old, new = _arrays(before), _arrays(after)
+        levels = {
+            level: _runs(old.get(level), new.get(level))
+            for level in sorted({*old, *new})
+            if old.get(level) is not new.get(level)
+        }
         changed = {level: runs for level, runs in levels.items() if len(runs)}
         return cls(before, after, Piece(region, changed)) if changed else None
 
@@ -70,6 +73,11 @@ class VoxelStore:
         return self._beneath[0]
 
     @property
+    def depth(self) -> int:
+        """Number of levels: labels, and all that lie beneath."""
+        return len(self._beneath) + 1
+
+    @property
     def whole(self) -> Region:
         """The box of all voxels."""
         return tuple(slice(0, size) for size in self.shape)
@@ -78,12 +86,9 @@ class VoxelStore:
         """Return an array by its level: 0 labels, 1 and up what lies beneath, `HAND` the hand marks."""
         if level == HAND:
             return self.hand
-        return self.labels if level == 0 else self._beneath[level - 1]
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """All levels there are."""
-        return (*range(len(self._beneath) + 1), HAND)
+        while level > len(self._beneath):
+            self._beneath.append(np.zeros(self.shape, self.labels.dtype))
+        return self._beneath[level - 1] if level else self.labels
 
     def make_room(self, largest_id: int) -> bool:
         """Widen the arrays if an id does not fit; True if `labels` is a new array now."""
@@ -94,19 +99,13 @@ class VoxelStore:
         return True
 
     def read(self, region: Region, depth: int = 1) -> Cut:
-        """Return a copy of a box: the levels that hold something there, at least `depth`, and an empty one."""
-        parts = [self.labels[region]]
-        for level in range(1, len(self._beneath) + 1):
-            parts.append(self._beneath[level - 1][region] if self._is_written(level, region) else parts[0][:0])
-        while len(parts) > depth and not parts[-1].any():
-            parts.pop()
-        size = tuple(part.stop - part.start for part in region)
-        stack = np.zeros((max(len(parts), depth) + 1, *size), np.uint32)
-        for level, part in enumerate(parts):
-            if part.shape == size:
-                stack[level] = part
-        hand = self.hand[region].copy() if self._is_written(HAND, region) else np.zeros(size, np.int32)
-        return Cut(stack, hand)
+        """Return a copy of a box, as deep as there is anything but at least `depth`."""
+        deepest = max(level for level in range(self.depth) if self._may_hold(level, region, depth))
+        levels = [self._copy(level, region) for level in range(deepest + 1)]
+        while len(levels) > depth and not levels[-1].any():
+            levels.pop()
+        marks = self._copy(HAND, region) if self._may_hold(HAND, region, 0) else None
+        return Cut(tuple(levels), marks if marks is not None and marks.any() else None)
 
     def edit(self, region: Region, change: Callable[[Cut], Cut]) -> Edit | None:
         """Work out a change of a box; None if it changes nothing."""
@@ -115,14 +114,13 @@ class VoxelStore:
 
     def write(self, edit: Edit) -> None:
         """Make a change."""
-        piece = edit.piece
+        region = edit.piece.region
         self._count(edit)
-        for level, runs in piece.levels.items():
-            while level > len(self._beneath):
-                self._beneath.append(np.zeros(self.shape, self.labels.dtype))
-            self.level(level)[piece.region] = edit.after.hand if level == HAND else edit.after.stack[level]
+        arrays = _arrays(edit.after)
+        for level, runs in edit.piece.levels.items():
+            self.level(level)[region] = arrays.get(level, 0)
             if runs.table[3].any():
-                self._written[level] = _around(self._written.get(level), piece.region)
+                self._written[level] = _around(self._written.get(level), region)
 
     def replay(self, piece: Piece, keep: NDArray[np.bool_] | None = None, *, strict: bool = True) -> Edit | None:
         """Work out a journaled change of a box.
@@ -141,25 +139,32 @@ class VoxelStore:
         JournalDamagedError
             They are not.
         """
-        before = self.read(piece.region, max(piece.levels, default=0) + 1)
-        stack, hand = before.stack.copy(), before.hand.copy()
+        before = self.read(piece.region, min(max(piece.levels, default=0) + 1, self.depth))
+        arrays = _arrays(before)
         for level, runs in piece.levels.items():
-            target = (hand if level == HAND else stack[level]).reshape(-1)
-            places, old, new = runs.expand()
-            if keep is not None:
-                chosen = keep.reshape(-1)[places]
-                places, old, new = places[chosen], old[chosen], new[chosen]
-            if strict and not np.array_equal(target[places], old):
-                raise JournalDamagedError("journal", "an event does not fit the voxels it was made for", _STEP)
-            target[places] = new
-        return Edit.between(piece.region, before, Cut(stack, hand))
+            array = arrays[level].copy() if level in arrays else np.zeros(piece.shape, self.level(level).dtype)
+            arrays[level] = _applied(array, runs, keep, strict)
+        hand = arrays.pop(HAND, None)
+        after = Cut(tuple(arrays[level] for level in sorted(arrays)), hand)
+        return Edit(before, after, piece) if strict and keep is None else Edit.between(piece.region, before, after)
 
     def snapshot(self, region: Region) -> Patch:
         """Return the content of a box as a patch of an empty one."""
         content = self.read(region)
-        empty = Cut(np.zeros_like(content.stack), np.zeros_like(content.hand))
-        edit = Edit.between(region, empty, content)
-        return Patch(() if edit is None else (edit.piece,))
+        rows = box_of((content.levels[0] != 0) | (False if content.hand is None else content.hand != 0))
+        if rows is None:
+            return Patch()
+        arrays = {level: _runs(None, array[rows]) for level, array in _arrays(content).items()}
+        return Patch((Piece(shift(region, rows), {level: runs for level, runs in arrays.items() if len(runs)}),))
+
+    def find(self, object_id: int, region: Region) -> Region | None:
+        """Return the smallest box within a box that holds an object on any level; None if there is none."""
+        boxes = []
+        for level in range(self.depth):
+            if self._may_hold(level, region, 1):
+                inner = box_of(self.level(level)[region] == object_id)
+                boxes += [shift(region, inner)] if inner is not None else []
+        return bounds(boxes)
 
     def shown(self, object_id: int) -> int:
         """Return how many voxels have an object's id in `labels`."""
@@ -173,41 +178,75 @@ class VoxelStore:
         """Return a box outside which there is no trace of an object; it may be too large."""
         return self._reach.get(object_id)
 
-    def _is_written(self, level: int, region: Region) -> bool:
+    def _may_hold(self, level: int, region: Region, depth: int) -> bool:
         written = self._written.get(level)
-        return written is not None and overlap(written, region) is not None
+        return 0 <= level < depth or (written is not None and overlap(written, region) is not None)
+
+    def _copy(self, level: int, region: Region) -> NDArray[Any]:
+        return self.level(level)[region].copy()
 
     def _count(self, edit: Edit) -> None:
         for level, runs in edit.piece.levels.items():
-            _, lengths, before, after = runs.table.tolist()
-            for number in {abs(value) for value in after} - {0}:
-                self._reach[number] = _around(self._reach.get(number), edit.piece.region)
+            _, lengths, before, after = runs.table
+            for number in np.unique(np.abs(after)).tolist():
+                if number:
+                    self._reach[number] = _around(self._reach.get(number), edit.piece.region)
             if level == 0:
-                _tally(self._shown, before, lengths, -1)
-                _tally(self._shown, after, lengths, +1)
-        if edit.before.stack[1:].any() or edit.after.stack[1:].any():
-            changed = (edit.before.stack != edit.after.stack).any(axis=0)
-            for cut, sign in ((edit.before, -1), (edit.after, +1)):
-                for below, top, count in _pairs(cut.stack[:, changed]):
-                    self._covered[below][top] += sign * count
+                self._shown.subtract(_tally(before, lengths))
+                self._shown.update(_tally(after, lengths))
+        if len(edit.before.levels) > 1 or len(edit.after.levels) > 1:
+            self._count_covered(edit)
+
+    def _count_covered(self, edit: Edit) -> None:
+        shape = edit.piece.shape
+        changed = np.zeros(shape, bool)
+        for level, runs in edit.piece.levels.items():
+            if level != HAND:
+                changed.reshape(-1)[runs.expand()[0]] = True
+        for cut, sign in ((edit.before, -1), (edit.after, +1)):
+            for below, top, count in _pairs([level[changed] for level in cut.levels]):
+                self._covered[below][top] += sign * count
 
 
-_STEP = "Verify the journal, and recover what is intact."
+def _arrays(cut: Cut) -> dict[int, NDArray[Any]]:
+    arrays: dict[int, NDArray[Any]] = dict(enumerate(cut.levels))
+    return arrays if cut.hand is None else {**arrays, HAND: cut.hand}
+
+
+def _runs(before: NDArray[Any] | None, after: NDArray[Any] | None) -> Runs:
+    """Compare two arrays, of which one may be missing and then holds nothing."""
+    if before is None:
+        return Runs.of(after) if after is not None else Runs.none()
+    return Runs.of(before).inverse if after is None else Runs.between(before, after)
+
+
+def _applied(array: NDArray[Any], runs: Runs, keep: NDArray[np.bool_] | None, strict: bool) -> NDArray[Any]:
+    flat = array.reshape(-1)
+    places, old, new = runs.expand()
+    if keep is not None:
+        chosen = keep.reshape(-1)[places]
+        places, old, new = places[chosen], old[chosen], new[chosen]
+    if strict and not np.array_equal(flat[places], old):
+        step = "Verify the journal, and recover what is intact."
+        raise JournalDamagedError("journal", "an event does not fit the voxels it was made for", step)
+    flat[places] = new
+    return array
 
 
 def _around(region: Region | None, other: Region) -> Region:
     return other if region is None else (bounds([region, other]) or other)
 
 
-def _tally(counts: Counter[int], values: list[int], lengths: list[int], sign: int) -> None:
-    for value, length in zip(values, lengths, strict=True):
-        counts[value] += sign * length
+def _tally(values: NDArray[np.int64], lengths: NDArray[np.int64]) -> dict[int, int]:
+    numbers, places = np.unique(values, return_inverse=True)
+    sums = np.bincount(places, weights=lengths, minlength=numbers.size)
+    return dict(zip(numbers.tolist(), sums.astype(np.int64).tolist(), strict=True))
 
 
-def _pairs(stack: NDArray[np.uint32]) -> Iterator[tuple[int, int, int]]:
-    """Yield (id beneath, id on top, count) for a stack of (levels, voxels)."""
-    for level in stack[1:].astype(np.int64):
+def _pairs(levels: Sequence[Level]) -> Iterator[tuple[int, int, int]]:
+    """Yield (id beneath, id on top, count) for some voxels."""
+    for level in levels[1:]:
         held = np.flatnonzero(level)
-        keys, counts = np.unique((level[held] << 32) | stack[0][held], return_counts=True)
+        keys, counts = np.unique((level[held].astype(np.int64) << 32) | levels[0][held], return_counts=True)
         for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
             yield key >> 32, key & 0xFFFFFFFF, count
