@@ -11,6 +11,7 @@ from napari_medfm.volume.volume import Volume
 _SAMPLE = 200_000  # voxels looked at when a window is chosen
 _PERCENTILES = (0.5, 99.5)
 _LARGEST = float(np.finfo(np.float64).max)
+_NARROWEST = 1e-30  # a window this narrow can still be stretched to 0..255 in float32
 _EXTREME = 1e300  # beyond it differences of float64 may overflow
 
 _PADDING = -1100.0  # HU: no scanner measures less than air, so this was filled in
@@ -31,7 +32,7 @@ class Window:
     name : str
         ``abdomen``, ``lung``, ..., ``automatic`` or ``custom``.
     low, high : float
-        Values that become 0 and 255; finite, ``low < high``.
+        Values that become 0 and 255; finite, at least 1e-30 apart.
 
     Raises
     ------
@@ -44,7 +45,7 @@ class Window:
     high: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.high - self.low >= _NARROWEST):
             msg = f"a window needs finite low < high, not {self.low} and {self.high}"
             raise ValueError(msg)
 
@@ -86,7 +87,7 @@ class Window:
             if max(abs(low), abs(high)) > _EXTREME:
                 low, high = low / 4, high / 4
                 values *= 0.25
-            scale = min(255.0 / (high - low), float(np.finfo(work).max))
+            scale = 255.0 / (high - low)
             values -= work.type(low - 0.5 / scale)
             values *= work.type(scale)
         np.fmax(values, 0, out=values)
@@ -163,11 +164,11 @@ def _percentile_window(sample: NDArray[np.float64], array: NDArray[Any]) -> Wind
     if not sample.size:
         return Window("automatic", 0.0, 1.0)
     low, high = (float(value) for value in np.percentile(sample, _PERCENTILES, method="nearest"))
-    if low == high:
+    if high - low < _NARROWEST:
         low, high = float(sample.min()), float(sample.max())
-    if low == high:
+    if high - low < _NARROWEST:
         low, high = _finite_range(array)
-    if low == high:
+    if high - low < _NARROWEST:
         margin = max(1.0, abs(low) * 1e-3)
         low, high = max(low - margin, -_LARGEST), min(high + margin, _LARGEST)
     return Window("automatic", low, high)
