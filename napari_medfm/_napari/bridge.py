@@ -7,6 +7,7 @@ journaled in its paint event; a layer that a person removes takes nothing with i
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,9 @@ from psygnal import Signal
 
 from napari_medfm._napari.keys import start_next
 from napari_medfm._napari.layers import SessionLayers, is_in
-from napari_medfm._napari.notices import attempt, tell
+from napari_medfm._napari.notices import attempt
 from napari_medfm._napari.pointing import visible_plane
-from napari_medfm.errors import MedfmError
-from napari_medfm.prompts import Prompt, PromptSet
+from napari_medfm.prompts import PromptSet
 from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import Plane, Region
 
@@ -102,21 +102,10 @@ class Bridge:
         """The slice that is shown; None in 3-D display."""
         return self._plane
 
-    @property
-    def prompts(self) -> PromptSet:
-        """Prompts of the active object."""
+    def active_prompts(self) -> PromptSet:
+        """Return the prompts of the active object."""
         thing = self._session.state.objects.get(self._session.state.active or 0)
         return thing.prompts if thing is not None else PromptSet()
-
-    def add_prompt(self, prompt: Prompt) -> None:
-        """Give a prompt to the active object; without one, to a new one."""
-        self.ensure_object()
-        self._live.add_prompt(prompt)
-
-    def ensure_object(self) -> None:
-        """Start an object if none is active."""
-        if self._session.state.active is None:
-            start_next(self._session)
 
     def teardown(self) -> None:
         """Let go of the session, the viewer and its layers."""
@@ -132,35 +121,40 @@ class Bridge:
         self._layers.colour(self._session.state.objects)
 
     def _show_active(self, _active: int | None = None) -> None:
-        self._layers.objects.selected_label = self._session.state.active or 0
-        self._layers.prompts.show(self.prompts)
+        self._layers.objects.selected_label = self._paints()
+        self._layers.prompts.show(self.active_prompts())
+
+    def _paints(self) -> int:
+        """Return what the brush writes: the active object, or, while there is none, the next one."""
+        state = self._session.state
+        value = state.active or state.next_id
+        return value if value <= np.iinfo(self._session.labels.dtype).max else 0
 
     def _show_prompts(self, object_id: int) -> None:
         if object_id == self._session.state.active:
-            self._layers.prompts.show(self.prompts)
+            self._layers.prompts.show(self.active_prompts())
 
     def _on_selected_label(self) -> None:
         """Follow napari's picker; a value that is no object cannot be painted with."""
-        wanted, active = int(self._layers.objects.selected_label), self._session.state.active
-        if wanted in (active or 0, 0):
+        wanted = int(self._layers.objects.selected_label)
+        if wanted in (self._paints(), 0):
             return
         if wanted in self._session.state.objects:
             attempt(lambda: self._session.set_active(wanted))
         else:
-            self._layers.objects.selected_label = active or 0
+            self._layers.objects.selected_label = self._paints()
 
     def _on_paint(self, event: Any) -> None:
-        """Journal a stroke; one that is refused is taken back."""
-        strokes = strokes_of(event.value)
-        try:
-            for stroke in strokes:
-                self._session.record_stroke(stroke.indices, stroke.before, stroke.value)
-        except MedfmError as error:
-            for stroke in reversed(strokes):
-                self._session.labels[stroke.indices] = stroke.before
-            self._layers.objects.refresh(extent=False, thumbnail=False)
-            tell(error)
+        """Journal a stroke; the session takes back what it refuses."""
+        for stroke in strokes_of(event.value):
+            attempt(partial(self._record, stroke))
         self._forget_history()
+
+    def _record(self, stroke: Stroke) -> None:
+        state = self._session.state
+        if stroke.value == state.next_id and state.active is None and not self._session.read_only:
+            start_next(self._session)
+        self._session.record_stroke(stroke.indices, stroke.before, stroke.value)
 
     def _forget_history(self) -> None:
         """Empty napari's own history, which would write old values over newer ones.

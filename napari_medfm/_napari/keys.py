@@ -102,7 +102,7 @@ class Keys:
     def _accept(self, owner: object) -> None:
         if getattr(owner, "mode", "") == "polygon":
             return  # a polygon that is being drawn is closed by a double click, as napari says
-        self._do(lambda: accept(self._session))
+        self._do(self._session.accept)
 
     def _undo(self, _owner: object) -> None:
         if self._session.can_undo:
@@ -142,18 +142,7 @@ class Keys:
 
 
 def start_next(session: AnnotationSession) -> int:
-    """Start another object of the active object's class, and return its id."""
-    active = session.state.objects.get(session.state.active or 0)
-    return session.add_object(active.class_name if active else None)
-
-
-def accept(session: AnnotationSession) -> None:
-    """Accept the active object; what is pointed at next starts another one.
-
-    Raises
-    ------
-    SessionError
-        There is no active object.
-    """
-    session.accept()
-    session.set_active(None)
+    """Start another object of the class of the active one, or else of the last, and return its id."""
+    objects = session.state.objects
+    last = objects.get(session.state.active or max(objects, default=0))
+    return session.add_object(last.class_name if last else None)

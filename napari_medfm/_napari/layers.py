@@ -73,6 +73,10 @@ class SessionLayers:
                 viewer.add_layer(layer)
         self.take_clicks(viewer)
 
+    def are_in(self, viewer: ViewerModel) -> bool:
+        """Whether the viewer holds them all."""
+        return all(is_in(layer, viewer.layers) for layer in (self.image, *self.overlays))
+
     def remove_from(self, viewer: ViewerModel) -> None:
         """Remove the layers we made; the image stays."""
         for layer in self.overlays:

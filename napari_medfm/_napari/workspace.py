@@ -1,0 +1,84 @@
+"""Everything a session has in a viewer, made together and taken away together."""
+
+from collections.abc import Callable
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_medfm._napari.bridge import Bridge
+from napari_medfm._napari.keys import Keys
+from napari_medfm._napari.layers import SessionLayers
+from napari_medfm._napari.orientation import Orientation
+from napari_medfm._napari.tools import Tools
+from napari_medfm.session import AnnotationSession, LiveSegmentation
+
+
+class Workspace:
+    """A session in a viewer: its layers, the tools in the hand, the keys, the letters.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    image : Image
+        The layer of the session's volume.
+    session : AnnotationSession
+        What is annotated.
+    live : LiveSegmentation
+        Its conversation with the model.
+    is_typing : callable
+        Whether a text field has the keyboard.
+
+    Attributes
+    ----------
+    layers : SessionLayers
+    bridge : Bridge
+    tools : Tools
+    orientation : Orientation
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        session: AnnotationSession,
+        live: LiveSegmentation,
+        *,
+        is_typing: Callable[[], bool],
+    ) -> None:
+        self._viewer, self._session = viewer, session
+        self.layers = SessionLayers(session.volume, session.labels, image)
+        self.layers.objects.editable = not session.read_only
+        self.layers.add_to(viewer)
+        self.bridge = Bridge(viewer, self.layers, session, live)
+        self.tools = Tools(viewer, self.layers, live, self.bridge.active_prompts)
+        self.orientation = Orientation(viewer, self.layers.objects, session.volume)
+        self._keys = Keys(
+            viewer, self.layers.overlays, self.tools, session, cycle_planes=self.cycle_planes, is_typing=is_typing
+        )
+
+    def cycle_planes(self) -> None:
+        """Show the next of the three planes, about the last click."""
+        self.orientation.cycle(self.tools.last_click)
+
+    def jump(self, object_id: int) -> None:
+        """Show the middle of an object, on the plane that is shown."""
+        box = self._session.bounding_box(object_id)
+        if box is not None:
+            middle = tuple(float(np.floor((part.start + part.stop - 1) / 2)) for part in box)
+            self.orientation.go_to(middle)
+
+    def is_complete(self) -> bool:
+        """Whether the viewer holds the image and all our layers."""
+        return self.layers.are_in(self._viewer)
+
+    def put_back(self) -> None:
+        """Add the layers that were removed from the viewer again."""
+        self.layers.add_to(self._viewer)
+
+    def teardown(self) -> None:
+        """Take everything away but the image; the session is not touched."""
+        for part in (self._keys, self.orientation, self.tools, self.bridge):
+            part.teardown()
+        self.layers.remove_from(self._viewer)
