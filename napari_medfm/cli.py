@@ -19,12 +19,13 @@ imported by the commands that need them, so that ``--help`` answers at once.
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -38,15 +39,25 @@ from napari_medfm.errors import (
     JournalDamagedError,
     MedfmError,
     ModelError,
+    PromptError,
     SessionError,
+    UnreadableFileError,
     WriteError,
 )
+from napari_medfm.files import atomic_write
 from napari_medfm.settings import load_settings
 
 if TYPE_CHECKING:
-    from napari_medfm.inference.disk import DiskStore
+    from napari_medfm.inference import DiskStore
     from napari_medfm.models import PromptableModel
+    from napari_medfm.prompts import PromptSet
+    from napari_medfm.session import AnnotationSession, LiveSegmentation, ObjectClass
     from napari_medfm.volume import Volume, Window
+
+T = TypeVar("T")
+
+Row = dict[str, Any]
+Result = Row | list[Row] | None
 
 UNUSABLE_INPUT, REFUSED, DAMAGED, UNUSABLE_MODEL, NOT_WRITTEN = 3, 4, 5, 6, 7
 
@@ -68,12 +79,27 @@ class Axis(StrEnum):
     SAGITTAL = "sagittal"
 
 
-class _Commands(TyperGroup):
-    """Shows an expected failure as a message and an exit code, never as a traceback."""
+class _DamageFound(Exception):
+    """A verification did its work and found damage."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def __init__(self, result: "Result") -> None:
+        super().__init__(result)
+        self.result = result
+
+
+class _Commands(TyperGroup):
+    """Prints what a command returns, and shows an expected failure as a message and an exit code, never a traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        others = [argument for argument in args if argument != "--json"]
+        return super().parse_args(ctx, others if len(others) == len(args) else ["--json", *others])
+
+    def invoke(self, ctx: Any) -> None:
         try:
-            return super().invoke(ctx)
+            _show(super().invoke(ctx), ctx.params["as_json"])
+        except _DamageFound as found:
+            _show(found.result, ctx.params["as_json"])
+            raise typer.Exit(DAMAGED) from found
         except MedfmError as error:
             _complain(error)
             raise typer.Exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind))) from error
@@ -85,14 +111,17 @@ app = typer.Typer(
     add_completion=False,
     help="Interactive annotation of medical volumes with promptable models. Research use only, not for diagnosis.",
 )
+session_app = typer.Typer(no_args_is_help=True, help="The journals of what was done to each image.")
+app.add_typer(session_app, name="session")
 cache_app = typer.Typer(no_args_is_help=True, help="The embeddings kept on disk; all of them can be made again.")
 app.add_typer(cache_app, name="cache")
 
 Image = Annotated[Path, typer.Argument(help="NIfTI file, 2-D PNG, JPEG or TIFF, or a DICOM folder.")]
+ModelName = Annotated[str, typer.Option("--model", help="Name of the model; see the command 'models'.")]
 Choice = Annotated[int | None, typer.Option(min=0, help="Which volume, where the file or folder holds several.")]
 Weights = Annotated[Path | None, typer.Option(help="File of weights, for models that bring none.")]
 WindowName = Annotated[str, typer.Option("--window", help="Preset such as abdomen or lung; 'auto' looks at the image.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Label file to write, .nii.gz or .nii.")]
 
 
 def main() -> None:
@@ -101,7 +130,10 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _options(version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False) -> None:
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; may stand anywhere.")] = False,
+) -> None:
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -110,77 +142,187 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Show the v
 @app.command("open")
 def open_image(image: Image) -> None:
     """Open an image in napari with the panel beside it."""
+    if not image.exists():
+        raise UnreadableFileError(image.name, "is not there", "Check the name and the folder.")
     # A process of its own: the core never imports napari.
     command = [sys.executable, "-m", "napari", str(image), "--with", "napari-medfm"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @app.command()
+def segment(
+    image: Image,
+    prompts: Annotated[Path, typer.Option(help="JSON file of objects and their prompts, as described below.")],
+    output: Output,
+    model: ModelName = "random_walker",
+    weights: Weights = None,
+    window: WindowName = "auto",
+    choice: Choice = None,
+) -> list[Row]:
+    """Segment an image from prompts in a file, and save labels that lie exactly on it.
+
+    The prompts are given to the model one by one, as a person would. The file holds a list of objects; ``name`` and
+    ``class`` may be left out, positions are [row, column] voxels of the canonical grid (z, y, x towards Superior,
+    Posterior, Left), axis 0 is axial, 1 coronal, 2 sagittal:
+
+    [{"name": "liver", "class": "organ", "prompts": [
+      {"kind": "point", "plane": {"axis": 0, "index": 12}, "position": [80, 61.5], "positive": true},
+      {"kind": "box", "plane": {"axis": 0, "index": 13}, "start": [40, 22], "stop": [110, 98]}]}]
+
+    Kinds are point, box, scribble and lasso (with a ``path`` of positions), and mask.
+    """
+    from napari_medfm.evaluation import ask
+    from napari_medfm.session import ObjectClass
+
+    volume = _open(image, choice)
+    wanted = _read_objects(prompts)
+    kinds = tuple(ObjectClass(name) for name in dict.fromkeys(thing.class_name for thing in wanted) if name)
+    with _conversation(volume, _load(model, weights), _window(volume, window), kinds) as (session, live):
+        for thing in wanted:
+            number = session.add_object(thing.class_name, thing.name)
+            for prompt in _track(thing.prompts, session.state.object(number).name, len(thing.prompts)):
+                ask(live, prompt)
+        session.save_labels(output)
+        return _objects(session)
+
+
+@app.command()
+def demo(
+    image: Image,
+    expert: Annotated[Path, typer.Argument(help="Expert labels on the grid of the image.")],
+    classes: Annotated[Path, typer.Option(help="Class list; expert label k is its k-th class.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for labels and picture.")] = Path("out"),
+    only: Annotated[list[str] | None, typer.Option(help="A class to segment; may be repeated. Default: all.")] = None,
+    clicks: Annotated[int, typer.Option(min=1, help="Clicks per slice at most.")] = 3,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the session, for the panel to resume.")] = False,
+) -> list[Row]:
+    """Let a robot user segment an image as an expert did, and compare: labels, a picture, Dice per object."""
+    from napari_medfm.evaluation import draw_comparison, expert_masks, segment_like_expert
+    from napari_medfm.session import read_classes
+    from napari_medfm.volume import open_labels
+
+    volume = _open(image, None)
+    kinds = read_classes(classes)
+    masks = expert_masks(open_labels(expert, volume), kinds)
+    names = only or list(masks)
+    unknown = [name for name in names if name not in masks]
+    if unknown:
+        raise typer.BadParameter(f"the expert marked no {', '.join(unknown)}", param_hint="--only")
+    window = _window(volume, "auto")
+    with _conversation(volume, _load("random_walker"), window, kinds, keep=keep) as (session, live):
+        steps = segment_like_expert(session, live, {name: masks[name] for name in names}, clicks=clicks)
+        scores = list(_track(steps, "Segmenting", len(names)))
+        picture = draw_comparison(session, {score.object_id: masks[score.name] for score in scores}, window)
+        _make_folder(output)
+        written = session.save_labels(output / "labels.nii.gz"), atomic_write(output / "picture.png", picture.save)
+    typer.echo(f"Wrote {written[0]} and {written[1]}", err=True)
+    return [asdict(score) for score in scores]
+
+
+@app.command()
 def embed(
     image: Image,
-    model: Annotated[str, typer.Option(help="Name of the model; see the command 'models'.")] = "sam",
+    model: ModelName = "sam",
     weights: Weights = None,
     axis: Annotated[Axis, typer.Option(help="Across which axis to take the slices.")] = Axis.AXIAL,
     window: WindowName = "auto",
     choice: Choice = None,
-    as_json: Json = False,
-) -> None:
+) -> Row:
     """Embed every slice of an image into the cache, so that later prompts are answered at once."""
     from napari_medfm.inference import Predictor, embed_planes
     from napari_medfm.volume import fingerprint
 
     volume = _open(image, choice)
+    seen = _window(volume, window)
     predictor = Predictor(_load(model, weights), _disk_store())
     if not predictor.spec.cacheable:
         raise ModelError(model, "makes no embeddings worth keeping", "Choose another model.")
     planes = volume.geometry.planes(list(Axis).index(axis))
-    steps = embed_planes(predictor, volume, fingerprint(volume), _window(volume, window), planes)
-    with _bar("Embedding", len(planes)) as advance:
+    steps = embed_planes(predictor, volume, fingerprint(volume), seen, planes)
+    with _bar("Embedding") as move:
         for progress in steps:
-            advance(progress.done)
-    _show({"image": volume.name, "model": model, "axis": axis.value, "planes": len(planes)}, as_json)
+            move(progress.done, progress.total)
+    return {"image": volume.name, "model": model, "axis": axis.value, "planes": len(planes)}
 
 
 @app.command()
-def models(as_json: Json = False) -> None:
+def models() -> list[Row]:
     """List the models that can be loaded."""
     from napari_medfm.models import available_models
 
-    rows = [{"name": entry.name, **asdict(entry.facts)} for entry in available_models()]
-    _show(rows, as_json)
+    return [{"name": entry.name, **asdict(entry.facts)} for entry in available_models()]
+
+
+@session_app.command("verify")
+def session_verify(
+    image: Annotated[Path | None, typer.Argument(help="The image; without it every session is verified.")] = None,
+    choice: Choice = None,
+) -> list[Row]:
+    """Recompute the chain of digests of a journal and replay it; leaves with 5 if it is not what was written."""
+    from napari_medfm.session import journal_path, verify
+
+    if image is None:
+        paths = sorted(load_settings().sessions_dir.glob("*.medfm"))
+    else:
+        paths = [journal_path(_fingerprint(image, choice))]
+    reports = {path.name: verify(path) for path in _track(paths, "Verifying", len(paths))}
+    rows = [{"journal": name, "intact": report.intact, **asdict(report)} for name, report in reports.items()]
+    if not all(row["intact"] for row in rows):
+        raise _DamageFound(rows)
+    return rows
+
+
+@session_app.command("recover")
+def session_recover(image: Image, choice: Choice = None) -> Row:
+    """Save what is intact of a damaged journal into a new one; the damaged one is kept beside it."""
+    from napari_medfm.session import recover
+
+    found = recover(_fingerprint(image, choice))
+    return {"events": found.events, "reason": found.reason, "kept_aside_as": found.aside.name}
+
+
+@session_app.command("export")
+def session_export(image: Image, output: Output, choice: Choice = None) -> list[Row]:
+    """Save the labels of an image's session, exactly on the image."""
+    from napari_medfm.session import AnnotationSession
+    from napari_medfm.volume import fingerprint
+
+    volume = _open(image, choice)
+    with AnnotationSession.resume(volume, fingerprint(volume)) as session:
+        session.save_labels(output)
+        return _objects(session)
 
 
 @cache_app.command("info")
-def cache_info(as_json: Json = False) -> None:
+def cache_info() -> Row:
     """Say what the cache holds."""
     store = _disk_store()
     info = store.info()
-    _show({"entries": info.entries, "bytes": info.bytes, "budget_bytes": store.budget_bytes}, as_json)
+    return {"entries": info.entries, "bytes": info.bytes, "budget_bytes": store.budget_bytes}
 
 
 @cache_app.command("verify")
-def cache_verify(as_json: Json = False) -> None:
+def cache_verify() -> Row:
     """Read every entry again and remove what is damaged; leaves with 5 if anything was."""
-    with _bar("Verifying") as advance:
-        check = _disk_store().verify(advance)
-    _show(asdict(check), as_json)
+    with _bar("Verifying") as move:
+        check = _disk_store().verify(move)
     if check.removed:
-        raise typer.Exit(DAMAGED)
+        raise _DamageFound(asdict(check))
+    return asdict(check)
 
 
 @cache_app.command("prune")
 def cache_prune(
     everything: Annotated[bool, typer.Option("--all", help="Remove every entry.")] = False,
     to_gb: Annotated[float | None, typer.Option(min=0, help="Keep at most this much; the budget if not given.")] = None,
-    as_json: Json = False,
-) -> None:
+) -> Row:
     """Remove the entries that were not used for longest."""
     store = _disk_store()
     if everything:
         freed = store.clear()
     else:
         freed = store.prune(store.budget_bytes if to_gb is None else int(to_gb * 1e9))
-    _show({"freed_bytes": freed}, as_json)
+    return {"freed_bytes": freed}
 
 
 def _open(image: Path, choice: int | None) -> "Volume":
@@ -189,10 +331,95 @@ def _open(image: Path, choice: int | None) -> "Volume":
     return open_volume(image, choice=choice)
 
 
-def _load(model: str, weights: Path | None) -> "PromptableModel":
-    from napari_medfm.models import load_model
+def _fingerprint(image: Path, choice: int | None) -> str:
+    from napari_medfm.volume import fingerprint
 
+    return fingerprint(_open(image, choice))
+
+
+def _load(model: str, weights: Path | None = None) -> "PromptableModel":
+    from napari_medfm.models import available_models, load_model
+
+    if weights is not None and any(
+        entry.name == model and entry.facts.weights == "none" for entry in available_models()
+    ):
+        raise typer.BadParameter(f"{model} needs no weights", param_hint="--weights")
     return load_model(model) if weights is None else load_model(model, weights=weights)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One object of a prompts file."""
+
+    name: str | None
+    class_name: str | None
+    prompts: "PromptSet"
+
+
+def _read_objects(path: Path) -> list[_Wanted]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        step = "Give a JSON file as 'napari-medfm segment --help' shows it."
+        raise PromptError(path.name, f"cannot be read ({type(error).__name__})", step) from error
+    if not isinstance(content, list):
+        raise PromptError(path.name, "is not a list of objects", "Put the objects into [ ].")
+    return [_read_object(value, f"{path.name}, object {number}") for number, value in enumerate(content, start=1)]
+
+
+def _read_object(value: Any, subject: str) -> _Wanted:
+    from napari_medfm.prompts import from_json
+
+    if not isinstance(value, dict) or not value.keys() <= {"name", "class", "prompts"}:
+        raise PromptError(subject, "is not an object with name, class and prompts", "Leave out what else it holds.")
+    names = value.get("name"), value.get("class")
+    if not all(name is None or isinstance(name, str) for name in names):
+        raise PromptError(subject, "has a name or class that is no text", "Put it into quotes.")
+    try:
+        prompts = from_json(value.get("prompts", ()))
+    except PromptError as error:
+        raise PromptError(f"{subject}, {error.subject}", error.reason, error.next_step) from error
+    return _Wanted(names[0], names[1], prompts)
+
+
+@contextmanager
+def _conversation(
+    volume: "Volume",
+    model: "PromptableModel",
+    window: "Window",
+    classes: "Sequence[ObjectClass]",
+    *,
+    keep: bool = False,
+) -> "Iterator[tuple[AnnotationSession, LiveSegmentation]]":
+    """Begin a session and its conversation with a model; unless kept, its journal goes when the block ends."""
+    from napari_medfm.inference import MemoryStore, Predictor, TieredStore, open_lane
+    from napari_medfm.session import AnnotationSession, LiveSegmentation
+    from napari_medfm.volume import fingerprint
+
+    store = TieredStore([MemoryStore(load_settings().memory_bytes), _disk_store()])
+    with tempfile.TemporaryDirectory() as folder, open_lane() as lane:
+        where = None if keep else Path(folder)
+        with AnnotationSession.create(volume, fingerprint(volume), folder=where, classes=classes) as session:
+            live = LiveSegmentation(session, Predictor(model, store), lane, window=window)
+            try:
+                yield session, live
+            finally:
+                live.close()
+
+
+def _objects(session: "AnnotationSession") -> list[Row]:
+    """Return what the table of objects shows."""
+    return [
+        {
+            "id": number,
+            "name": thing.name,
+            "class": thing.class_name,
+            "prompts": len(thing.prompts),
+            "voxels": session.voxel_count(number),
+            "ml": session.volume_ml(number),
+        }
+        for number, thing in session.state.objects.items()
+    ]
 
 
 def _window(volume: "Volume", name: str) -> "Window":
@@ -205,8 +432,16 @@ def _window(volume: "Volume", name: str) -> "Window":
     return PRESETS[name]
 
 
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"is no folder that can be written to ({error.strerror})"
+        raise WriteError(path.name, reason, "Choose another.") from error
+
+
 def _disk_store() -> "DiskStore":
-    from napari_medfm.inference.disk import DiskStore
+    from napari_medfm.inference import DiskStore
 
     settings = load_settings()
     return DiskStore(settings.embeddings_dir, settings.cache_bytes)
@@ -220,8 +455,10 @@ def _complain(error: MedfmError) -> None:
             console.print(f"  --choice {number}  {label}")
 
 
-def _show(result: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
+def _show(result: Result, as_json: bool) -> None:
     """Print a result: JSON for machines; for people a table of many rows, or one fact per line."""
+    if result is None:
+        return
     if as_json:
         typer.echo(json.dumps(result))
     elif isinstance(result, dict):
@@ -238,15 +475,26 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-@contextmanager
-def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """Show a bar on a terminal, and nothing elsewhere; the block calls what it is given with (done[, total])."""
+def _progress() -> Progress:
+    """Return a bar on a terminal, and nothing elsewhere."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
-        def advance(done: int, of: int | None = None) -> None:
-            progress.update(task, completed=done, total=total if of is None else of)
 
-        yield advance
+def _track(steps: Iterable[T], title: str, total: int) -> Iterator[T]:
+    """Pass on the steps of long work, counted by a bar."""
+    with _progress() as progress:
+        yield from progress.track(steps, total=total, description=title)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar that the block moves by calling what it is given with (done, total)."""
+    with _progress() as progress:
+        task = progress.add_task(title, total=None)
+
+        def move(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield move

@@ -5,7 +5,7 @@ the interface does. Owns the walk through an image with expert labels, and pictu
 the result; knows neither napari nor Qt.
 """
 
-from napari_medfm.evaluation.pictures import draw_planes
+from napari_medfm.evaluation.pictures import draw_comparison, draw_planes
 from napari_medfm.evaluation.walkthrough import ObjectScore, ask, expert_masks, segment_like_expert
 
-__all__ = ["ObjectScore", "ask", "draw_planes", "expert_masks", "segment_like_expert"]
+__all__ = ["ObjectScore", "ask", "draw_comparison", "draw_planes", "expert_masks", "segment_like_expert"]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from skimage.segmentation import find_boundaries
 
+from napari_medfm.session import AnnotationSession
 from napari_medfm.volume import Plane, Volume, Window, edge_letters, rows_grow_upwards
 
 Colours = Mapping[int, tuple[int, int, int]]
@@ -53,6 +54,28 @@ def draw_planes(
         picture.paste(strip, (0, top))
         top += strip.height
     return picture
+
+
+def draw_comparison(session: AnnotationSession, masks: Mapping[int, NDArray[np.bool_]], window: Window) -> Image.Image:
+    """Draw what a session holds above what an expert marked, in the planes through the middle of the smallest object.
+
+    Parameters
+    ----------
+    session : AnnotationSession
+        Its labels and colours.
+    masks : mapping of int to ndarray of bool
+        The expert's mask of each object, by its id in the session; at least one.
+    window : Window
+        How the image is shown.
+    """
+    by_size = sorted(masks, key=lambda number: int(masks[number].sum()), reverse=True)
+    expert = np.zeros_like(session.labels)
+    for number in by_size:
+        expert[masks[number]] = number
+    middle = np.argwhere(masks[by_size[-1]]).mean(axis=0).round().astype(int)
+    colours = {number: thing.colour for number, thing in session.state.objects.items()}
+    rows = {"session": session.labels, "expert": expert}
+    return draw_planes(session.volume, window, rows, colours, tuple(middle.tolist()))
 
 
 def _panel(volume: Volume, window: Window, labels: NDArray[Any], colours: Colours, plane: Plane) -> Image.Image:
