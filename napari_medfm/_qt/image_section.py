@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QDoubleSpinBox, QWidget
 from superqt.utils import signals_blocked
 
 from napari_medfm._qt.buttons import CompactButton
-from napari_medfm._qt.section import Banner, Line, Section, caption, choice, row
+from napari_medfm._qt.section import Banner, Line, Paragraph, Section, caption, choice, row
 from napari_medfm.volume import PRESETS, Plane, Volume, Window, automatic_window
 
 _AUTOMATIC = "Automatic"
@@ -55,21 +55,21 @@ class ImageSection(Section):
         self.facts.setText(describe_volume(volume))
         self.doubts.say("\n".join(geometry_doubts(volume)))
         has_window = volume is not None and not volume.is_rgb
-        for control in (self.presets, self.level, self.width, self.link):
+        for control in (self.presets, self.window_level, self.window_width, self.link):
             control.setEnabled(has_window)
         self.cycle.setEnabled(volume is not None and volume.ndim == 3)
         self.set_plane(self._plane)
 
     def set_window(self, window: Window) -> None:
         """Show the window in use."""
-        with signals_blocked(self.presets), signals_blocked(self.level), signals_blocked(self.width):
+        with signals_blocked(self.presets), signals_blocked(self.window_level), signals_blocked(self.window_width):
             index = self.presets.findData(window)
             self.presets.setCurrentIndex(index if index >= 0 else self._unlisted(window))
             decimals = decimals_for(window.width)
-            for box, value in ((self.level, window.level), (self.width, window.width)):
+            for box, value in ((self.window_level, window.level), (self.window_width, window.width)):
                 box.setDecimals(decimals)
                 box.setValue(value)
-            self.width.setMinimum(10.0**-decimals)
+            self.window_width.setMinimum(10.0**-decimals)
 
     def set_contrast_linked(self, linked: bool) -> None:
         """Show whether window and display follow each other."""
@@ -87,7 +87,7 @@ class ImageSection(Section):
         self.images.setAccessibleName("Image")
         self.images.setPlaceholderText("No image open")
         self.open = CompactButton("Open…", "Open an image file or a DICOM folder")
-        self.facts = Line(tip="Voxels and their size")
+        self.facts = Paragraph(tip="Voxels and their size")
         self.doubts = Banner("warning")
         self.rows.addLayout(row(self.images, self.open, stretch=0))
         self.rows.addWidget(self.facts)
@@ -100,12 +100,12 @@ class ImageSection(Section):
         for name, window in PRESETS.items():
             self.presets.addItem(name.capitalize(), window)
         self.presets.addItem(_CUSTOM)
-        self.level = _value_box("Level", "Middle of the window")
-        self.width = _value_box("Width", "Width of the window")
+        self.window_level = _value_box("Level", "Middle of the window")
+        self.window_width = _value_box("Width", "Width of the window")
         self.link = QCheckBox("Link to the display's contrast")
         self.link.setToolTip("The window and the contrast limits of the display follow each other")
         self.rows.addLayout(row(caption("Window", self.presets), self.presets, stretch=1))
-        self.rows.addLayout(row(self.level, self.width))
+        self.rows.addLayout(row(self.window_level, self.window_width))
         self.rows.addWidget(self.link)
 
     def _build_plane(self) -> None:
@@ -119,8 +119,8 @@ class ImageSection(Section):
         self.images.textActivated.connect(self.image_selected)
         self.open.clicked.connect(self.open_requested)
         self.presets.activated.connect(self._choose_preset)
-        self.level.valueChanged.connect(self._choose_values)
-        self.width.valueChanged.connect(self._choose_values)
+        self.window_level.valueChanged.connect(self._choose_values)
+        self.window_width.valueChanged.connect(self._choose_values)
         self.link.toggled.connect(self.contrast_linked)
         self.cycle.clicked.connect(self.plane_cycle_requested)
 
@@ -139,7 +139,7 @@ class ImageSection(Section):
             self.window_selected.emit(window)
 
     def _choose_values(self) -> None:
-        window = Window.from_level(_CUSTOM.lower(), self.width.value(), self.level.value())
+        window = Window.from_level(_CUSTOM.lower(), self.window_width.value(), self.window_level.value())
         with signals_blocked(self.presets):
             self.presets.setCurrentIndex(self._unlisted(window))
         self.window_selected.emit(window)
@@ -152,7 +152,7 @@ def describe_volume(volume: Volume | None) -> str:
     # Columns first, as people say it.
     parts = [_TIMES.join(map(str, volume.shape[::-1])), volume.modality]
     if volume.geometry.known:
-        parts.insert(1, _TIMES.join(f"{step:.2f}" for step in volume.spacing[::-1]) + " mm")
+        parts.insert(1, _TIMES.join(f"{step:.3g}" for step in volume.spacing[::-1]) + " mm")
     return " · ".join(part for part in parts if part)
 
 

@@ -117,6 +117,8 @@ class ObjectsModel(QAbstractTableModel):
         title, tip = _HEADERS[Column(section)]
         if role == Role.DisplayRole:
             return self._unit() if section == Column.SIZE else title
+        if role == Role.TextAlignmentRole:
+            return _alignment(Column(section))
         return tip if role == Role.ToolTipRole else None
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
@@ -172,8 +174,7 @@ class ObjectsModel(QAbstractTableModel):
 
     def _text_data(self, column: Column, thing: SegmentedObject, role: int) -> Any:
         if role == Role.TextAlignmentRole:
-            right = Qt.AlignmentFlag.AlignRight if column == Column.SIZE else Qt.AlignmentFlag.AlignLeft
-            return int(right | Qt.AlignmentFlag.AlignVCenter)
+            return _alignment(column)
         if role not in (Role.DisplayRole, Role.EditRole, Role.ToolTipRole):
             return None
         if column == Column.SIZE:
@@ -247,3 +248,8 @@ def _colour_data(thing: SegmentedObject, role: int) -> Any:
     if role == COLOUR_ROLE:
         return QColor(*thing.colour)
     return "Colour; click to change it" if role in (Role.ToolTipRole, Role.AccessibleTextRole) else None
+
+
+def _alignment(column: Column) -> Qt.AlignmentFlag:
+    side = Qt.AlignmentFlag.AlignRight if column == Column.SIZE else Qt.AlignmentFlag.AlignLeft
+    return side | Qt.AlignmentFlag.AlignVCenter

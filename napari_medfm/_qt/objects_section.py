@@ -10,12 +10,12 @@ from superqt.utils import signals_blocked
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.objects_delegates import ClassDelegate, ColourDelegate
 from napari_medfm._qt.objects_model import Column, ObjectsModel
-from napari_medfm._qt.section import Line, Section, Wiring, caption, choice, row
-from napari_medfm._qt.tables import COLOUR_ROLE, GLYPH_COLUMN, ROW_HEIGHT, GlyphDelegate, make_compact
+from napari_medfm._qt.section import Line, Section, Wiring, active_object, caption, choice, row
+from napari_medfm._qt.tables import COLOUR_ROLE, GLYPH_COLUMN, GlyphDelegate, fit_rows, make_compact
 from napari_medfm.session import AnnotationSession, CommitPolicy, Extent
 from napari_medfm.volume import Plane
 
-_SHOWN_ROWS = 7
+_FEWEST_ROWS, _MOST_ROWS = 3, 8
 _CLASS_LISTS = "Class lists (*.json *.csv *.txt);;All files (*)"
 _POLICIES = {
     CommitPolicy.KEEP: "Keep other objects",
@@ -78,7 +78,7 @@ class ObjectsSection(Section):
         self.table.setModel(self.model)
         make_compact(self.table)
         self.table.setAccessibleName("Objects")
-        self.table.setMinimumHeight((_SHOWN_ROWS + 1) * ROW_HEIGHT)
+        self.table.setToolTip("Click a row to work on its object; double-click a name or class to edit it")
         self._delegates = {
             Column.COLOUR: ColourDelegate(self.table),
             Column.CLASS: ClassDelegate(self.model.class_names, self.table),
@@ -91,7 +91,7 @@ class ObjectsSection(Section):
             self.table.setColumnWidth(column, GLYPH_COLUMN)
         header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(Column.CLASS, QHeaderView.ResizeMode.Stretch)
-        self.table.setColumnWidth(Column.SIZE, 52)
+        self.table.setColumnWidth(Column.SIZE, 48)
 
     def _lay_out_table(self) -> None:
         self.add = CompactButton("New", "Begin a new object of the same class", glyph="add", hint="N")
@@ -146,6 +146,7 @@ class ObjectsSection(Section):
         self._select_active()
         self._show_policy()
         has_objects = self.model.rowCount() > 0
+        fit_rows(self.table, min(max(self.model.rowCount(), _FEWEST_ROWS), _MOST_ROWS))
         writable = self._session is not None and not self._session.read_only
         self.empty.setVisible(not has_objects)
         self.table.setVisible(has_objects)
@@ -205,7 +206,7 @@ class ObjectsSection(Section):
 
     def _add(self) -> None:
         if self._session is not None:
-            active = self._session.state.objects.get(self._session.state.active)
+            active = active_object(self._session)
             self.attempt(self._session.add_object, active.class_name if active is not None else None)
 
     def _delete(self) -> None:

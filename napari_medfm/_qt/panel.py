@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
@@ -17,11 +16,8 @@ from napari_medfm._qt.resume_bar import ResumeBar
 from napari_medfm._qt.section import Banner, Line, Wiring
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import ModelEntry
-from napari_medfm.session import AnnotationSession
+from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import Plane, Volume, Window
-
-if TYPE_CHECKING:
-    from napari_medfm.session import LiveSegmentation
 
 _NARROWEST = 280
 
@@ -99,7 +95,7 @@ class MedfmPanel(QWidget):
         # A window that is destroyed without being told first leaves no connection behind.
         self.destroyed.connect(self._wiring.release)
 
-    def bind(self, session: AnnotationSession, live: "LiveSegmentation | None" = None) -> None:
+    def bind(self, session: AnnotationSession, live: LiveSegmentation | None = None) -> None:
         """Show a session and steer it, together with its conversation with the model, if there is one."""
         self.unbind()
         self.prompts.bind(session, live, self._wiring)

@@ -1,7 +1,6 @@
 """How far the model is, how fast it answers, and that nothing can be lost."""
 
 import time
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
@@ -10,13 +9,11 @@ from qtpy.QtWidgets import QProgressBar, QWidget
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.section import Line, Section, Wiring, row
 from napari_medfm.inference import EmbeddingProgress
-from napari_medfm.session import AnnotationSession
+from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import Plane
 
-if TYPE_CHECKING:
-    from napari_medfm.session import LiveSegmentation
-
 _TICK_MS = 1000
+_NO_ANSWER = "No prediction yet"
 
 
 class ProgressSection(Section):
@@ -38,6 +35,8 @@ class ProgressSection(Section):
         self._session: AnnotationSession | None = None
         self._saved_at: float | None = None
         self._embedding = False
+        self._progress: EmbeddingProgress | None = None
+        self._last_answer = _NO_ANSWER
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._build()
@@ -45,7 +44,7 @@ class ProgressSection(Section):
         self.show_progress(None)
         self._show_binding()
 
-    def bind(self, session: AnnotationSession, live: "LiveSegmentation | None", wiring: Wiring) -> None:
+    def bind(self, session: AnnotationSession, live: LiveSegmentation | None, wiring: Wiring) -> None:
         """Show the work on a session."""
         self._session, self._saved_at = session, None
         wiring.connect(session.events.history_changed, self._note_saved)
@@ -57,20 +56,22 @@ class ProgressSection(Section):
 
     def unbind(self) -> None:
         """Show nothing."""
-        self._session = self._saved_at = None
+        self._session = self._saved_at = self._progress = None
+        self._last_answer = _NO_ANSWER
+        self.answer.setText(_NO_ANSWER)
         self.show_progress(None)
         self._show_binding()
 
     def show_progress(self, progress: EmbeddingProgress | None) -> None:
-        """Show how many slices are embedded; None when nothing is under way."""
-        under_way = progress is not None and progress.done < progress.total
-        self._embedding = under_way
-        if progress is not None:
-            self.bar.setMaximum(max(progress.total, 1))
-            self.bar.setValue(progress.done)
-        self.bar.setFormat(_format(progress))
-        self.embed.setText("Pause" if under_way else "Prepare all slices")
-        self.embed.set_tip("Stop; what is done is kept" if under_way else "Embed every slice in the background")
+        """Show how many slices are embedded; None when nothing is under way any more."""
+        self._embedding = progress is not None and progress.done < progress.total
+        self._progress = progress or self._progress
+        done, total = (self._progress.done, self._progress.total) if self._progress is not None else (0, 1)
+        self.bar.setMaximum(max(total, 1))
+        self.bar.setValue(done)
+        self.bar.setFormat(describe_progress(self._progress, under_way=self._embedding))
+        self.embed.setText("Pause" if self._embedding else "Prepare all slices")
+        self.embed.set_tip("Stop; what is done is kept" if self._embedding else "Embed every slice in the background")
 
     def showEvent(self, event: QShowEvent) -> None:
         """Keep the age of the last step true while it can be seen."""
@@ -87,7 +88,7 @@ class ProgressSection(Section):
         self.bar.setToolTip("Slices that the model has seen; on these it answers at once")
         self.bar.setAccessibleName("Embedded slices")
         self.embed = CompactButton("", "")
-        self.answer = Line("No prediction yet", tip="The last prediction of the model")
+        self.answer = Line(_NO_ANSWER, tip="The last prediction of the model")
         self.saved = Line(tip="Every step is written to the journal before it is shown")
         self.save = CompactButton("Export labels…", "Write the labels to a file that lies on the image")
         self.load = CompactButton("Open labels…", "Open a label file as objects")
@@ -112,11 +113,11 @@ class ProgressSection(Section):
         self._show_saved()
 
     def _show_busy(self, busy: bool) -> None:
-        if busy:
-            self.answer.setText("Predicting…")
+        self.answer.setText("Predicting…" if busy else self._last_answer)
 
     def _show_answer(self, object_id: int, plane: Plane, quality: float, seconds: float) -> None:
-        self.answer.setText(f"Answered in {1000 * seconds:.0f} ms · expected overlap {quality:.0%}")
+        self._last_answer = f"Answered in {1000 * seconds:.0f} ms · expected overlap {quality:.0%}"
+        self.answer.setText(self._last_answer)
 
     def _note_saved(self) -> None:
         self._saved_at = time.monotonic()
@@ -145,8 +146,9 @@ def describe_seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
-def _format(progress: EmbeddingProgress | None) -> str:
+def describe_progress(progress: EmbeddingProgress | None, *, under_way: bool) -> str:
+    """Return how many slices are embedded and, while it is under way, how long the rest takes."""
     if progress is None:
-        return "No slice prepared"
+        return "Slices are prepared as you go"
     counts = f"{progress.done} of {progress.total} slices"
-    return counts if progress.done == progress.total else f"{counts} · {describe_seconds(progress.seconds_left)} left"
+    return f"{counts} · {describe_seconds(progress.seconds_left)} left" if under_way else f"{counts} prepared"

@@ -1,6 +1,6 @@
 """Which tool is in the hand, what was prompted here, and the steps back and forth."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -17,14 +17,11 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_medfm._qt.buttons import CompactButton, ToolButton
-from napari_medfm._qt.section import Line, Section, Wiring, row
-from napari_medfm._qt.tables import GLYPH_COLUMN, GLYPH_ROLE, ROW_HEIGHT, GlyphDelegate, make_compact
+from napari_medfm._qt.section import Line, Section, Wiring, active_object, row
+from napari_medfm._qt.tables import GLYPH_COLUMN, GLYPH_ROLE, GlyphDelegate, fit_rows, make_compact
 from napari_medfm.prompts import Point, Prompt, PromptSet
-from napari_medfm.session import AnnotationSession
+from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import Plane
-
-if TYPE_CHECKING:
-    from napari_medfm.session import LiveSegmentation
 
 
 class Tool(NamedTuple):
@@ -48,7 +45,7 @@ TOOLS = (
 """The tools in the order of their buttons."""
 
 _DELETE = 2  # column of the prompt table
-_SHOWN_ROWS = 4
+_MOST_ROWS = 4
 
 
 class PromptSection(Section):
@@ -77,7 +74,7 @@ class PromptSection(Section):
         self._wire()
         self._refresh()
 
-    def bind(self, session: AnnotationSession, live: "LiveSegmentation | None", wiring: Wiring) -> None:
+    def bind(self, session: AnnotationSession, live: LiveSegmentation | None, wiring: Wiring) -> None:
         """Show the prompts and the history of a session."""
         self._session, self._live = session, live
         wiring.connect(session.events.history_changed, self._refresh)  # follows every change
@@ -208,7 +205,7 @@ class PromptSection(Section):
         self._show_steps()
 
     def _list_prompts(self) -> None:
-        active = self._session.state.objects.get(self._session.state.active) if self._session is not None else None
+        active = active_object(self._session)
         shown = prompts_on(active.prompts, self._plane) if active is not None else ()
         self.count.setText(_count(len(shown)) if active is not None else "No object is active")
         if shown == self._shown:
@@ -219,14 +216,13 @@ class PromptSection(Section):
             for column, item in enumerate(_items(prompt)):
                 self.prompts.setItem(place, column, item)
         self.prompts.setVisible(bool(shown))
-        self.prompts.setFixedHeight(min(len(shown), _SHOWN_ROWS) * ROW_HEIGHT + 2)
+        fit_rows(self.prompts, min(len(shown), _MOST_ROWS))
 
     def _show_steps(self) -> None:
         session = self._session
-        writable = session is not None and not session.read_only
-        active = writable and session.state.active is not None
-        self.accept.setEnabled(active)
-        self.reset.setEnabled(active)
+        can_change = session is not None and not session.read_only and session.state.active is not None
+        self.accept.setEnabled(can_change)
+        self.reset.setEnabled(can_change)
         _show_step(self.undo, "Undo", session.undo_name if session and session.can_undo else "", "Ctrl+Z")
         _show_step(self.redo, "Redo", session.redo_name if session and session.can_redo else "", "Ctrl+Shift+Z")
 
@@ -255,7 +251,8 @@ def describe_prompt(prompt: Prompt) -> str:
     """Return sign, kind and place of a prompt in one line."""
     sign = "+" if prompt.positive else "\N{MINUS SIGN}"
     where = f" at {prompt.position[0]:.0f}, {prompt.position[1]:.0f}" if isinstance(prompt, Point) else ""
-    return f"{sign} {prompt.kind.capitalize()}{where}"
+    kind = "Mask from before" if prompt.kind == "mask" else prompt.kind.capitalize()
+    return f"{sign} {kind}{where}"
 
 
 def _show_step(button: CompactButton, verb: str, step: str, key: str) -> None:

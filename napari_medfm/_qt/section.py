@@ -13,6 +13,7 @@ from superqt import QCollapsible, QElidingLabel
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.glyphs import Mark, glyph_icon
 from napari_medfm.errors import MedfmError
+from napari_medfm.session import AnnotationSession, SegmentedObject
 
 _UNLIMITED = 16_777_215  # QWIDGETSIZE_MAX
 _SPACING = 5
@@ -68,6 +69,8 @@ class Section(QCollapsible):
         self.setContent(body)
         self.layout().setContentsMargins(0, 0, 0, 0)
         self.layout().setSpacing(0)
+        # superqt caps the height at a hint that knows nothing of wrapped text.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self.setDuration(0)
         self._dress_header()
         self.toggled.connect(self._free_height)
@@ -152,13 +155,13 @@ class Banner(QFrame):
         self.setProperty("foreground", "true")  # napari's themes give such frames a shade of their own
         icon = Mark(glyph)
         self._text = Paragraph()
-        self.actions = QHBoxLayout()
+        self.buttons = QHBoxLayout()
         top = row(icon, self._text, stretch=1)
         top.setAlignment(icon, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addLayout(top)
-        layout.addLayout(self.actions)
+        layout.addLayout(self.buttons)
         if dismissable:
             self._add_dismissal(top)
         self.hide()
@@ -206,3 +209,10 @@ def caption(text: str, buddy: QWidget) -> QLabel:
     label.setToolTip(buddy.toolTip())
     buddy.setAccessibleName(text)
     return label
+
+
+def active_object(session: AnnotationSession | None) -> SegmentedObject | None:
+    """Return the object that prompts go to, if there is a session and one is active."""
+    if session is None or session.state.active is None:
+        return None
+    return session.state.object()

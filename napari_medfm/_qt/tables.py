@@ -4,6 +4,7 @@ from qtpy.QtCore import QModelIndex, QRectF, QSize, Qt
 from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QSizePolicy,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -18,11 +19,13 @@ GLYPH_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 COLOUR_ROLE = GLYPH_ROLE + 1
 """Item role of a colour that is shown as a swatch."""
 
-GLYPH_COLUMN = 24
+GLYPH_COLUMN = 22
 """Width of a column of glyphs, in pixels."""
 
 ROW_HEIGHT = 24
 """Height of a row, in pixels."""
+
+_THEME_PADDING = 4  # what style sheets may add around the rows
 
 
 class GlyphDelegate(QStyledItemDelegate):
@@ -54,3 +57,13 @@ def make_compact(view: QTableView) -> None:
     view.verticalHeader().setMinimumSectionSize(ROW_HEIGHT)
     view.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
     view.horizontalHeader().setMinimumSectionSize(GLYPH_COLUMN)
+    view.horizontalHeader().setHighlightSections(False)
+    view.horizontalHeader().setStyleSheet("QHeaderView::section { border: none; }")
+    view.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+
+def fit_rows(view: QTableView, rows: int) -> None:
+    """Make a table just high enough for its header, if it has one, and so many rows."""
+    header = view.horizontalHeader()
+    top = 0 if header.isHidden() else header.sizeHint().height()
+    view.setFixedHeight(top + rows * ROW_HEIGHT + 2 * view.frameWidth() + _THEME_PADDING)

@@ -1,10 +1,21 @@
-"""A real session on the small phantom, and the panel bound to it."""
+"""A real session on the small phantom, and wiring to show it."""
+
+import gc
 
 import pytest
 
 from napari_medfm._qt.section import Wiring
 from napari_medfm.session import AnnotationSession, ObjectClass
 from napari_medfm.volume import fingerprint
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_collection():
+    """Leave out of every collection what the imports made: the search for leaks is about what tests make."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

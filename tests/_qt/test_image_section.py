@@ -23,8 +23,8 @@ def section(qtbot, small_volume):
 
 
 def test_size_and_spacing_are_told_columns_first(small_volume):
-    assert describe_volume(small_volume) == "64 \N{MULTIPLICATION SIGN} 48 \N{MULTIPLICATION SIGN} 12 · 1.00 " + (
-        "\N{MULTIPLICATION SIGN} 1.00 \N{MULTIPLICATION SIGN} 3.00 mm · CT"
+    assert describe_volume(small_volume) == "64 \N{MULTIPLICATION SIGN} 48 \N{MULTIPLICATION SIGN} 12 · 1 " + (
+        "\N{MULTIPLICATION SIGN} 1 \N{MULTIPLICATION SIGN} 3 mm · CT"
     )
 
 
@@ -56,7 +56,7 @@ def test_choosing_an_image_tells_its_name_and_showing_one_does_not(qtbot, sectio
 
 def test_without_an_image_only_opening_one_is_offered(qtbot, section):
     section.set_volume(None)
-    controls = (section.presets, section.level, section.width, section.link, section.cycle)
+    controls = (section.presets, section.window_level, section.window_width, section.link, section.cycle)
     assert not any(control.isEnabled() for control in controls)
     with qtbot.waitSignal(section.open_requested):
         section.open.click()
@@ -75,7 +75,7 @@ def test_choosing_a_preset_asks_for_exactly_that_window(section):
         place = section.presets.findData(preset)
         section.presets.setCurrentIndex(place)
         section.presets.activated.emit(place)
-        assert (section.level.value(), section.width.value()) == (preset.level, preset.width)
+        assert (section.window_level.value(), section.window_width.value()) == (preset.level, preset.width)
     assert asked == list(PRESETS.values())
 
 
@@ -90,8 +90,8 @@ def test_changing_level_or_width_asks_for_a_custom_window(section):
     asked = []
     section.set_window(PRESETS["abdomen"])
     section.window_selected.connect(asked.append)
-    section.level.setValue(50)
-    section.width.setValue(100)
+    section.window_level.setValue(50)
+    section.window_width.setValue(100)
     assert asked == [Window("custom", -150, 250), Window("custom", 0, 100)]
     assert section.presets.currentText() == "Custom"
 
@@ -111,14 +111,14 @@ def test_showing_a_window_asks_for_nothing(section):
     section.set_contrast_linked(True)
     assert asked == []
     assert section.presets.currentText() == "Automatic"
-    assert section.width.value() == pytest.approx(0.003)
+    assert section.window_width.value() == pytest.approx(0.003)
     assert section.link.isChecked()
 
 
 def test_a_width_can_never_be_set_to_nothing(section):
     section.set_window(Window("custom", 0.0, 0.5))
-    section.width.setValue(0)
-    assert section.width.value() > 0
+    section.window_width.setValue(0)
+    assert section.window_width.value() > 0
 
 
 def test_the_plane_is_told_by_name_and_counted_from_one(section, small_volume):
