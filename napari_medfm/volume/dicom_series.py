@@ -200,16 +200,15 @@ def _check_even(name: str, heights: NDArray[np.float64]) -> None:
     distances = np.diff(heights)
     if distances.size < 2:
         return
-    usual = float(np.median(distances))
+    usual, least = float(np.median(distances)), float(distances.min())
     even = heights[0] + np.linspace(0, heights[-1] - heights[0], len(heights))
     if np.abs(heights - even).max() <= max(_EVEN * usual, _LEAST):
         return
-    gaps = np.flatnonzero(distances > 1.5 * usual)
-    whole = np.abs(distances / usual - np.round(distances / usual)).max() < 2 * _EVEN
-    if gaps.size and whole:
+    steps = np.round(distances / least)
+    if np.abs(distances / least - steps).max() < 2 * _EVEN:  # every distance is a whole number of slices
         words = "; ".join(
-            f"{round(distances[gap] / usual) - 1} between {heights[gap]:.2f} and {heights[gap + 1]:.2f} mm"
-            for gap in gaps[:5]
+            f"{int(steps[gap]) - 1} between {heights[gap]:.2f} and {heights[gap + 1]:.2f} mm"
+            for gap in np.flatnonzero(steps > 1)[:5]
         )
         raise GeometryError(name, f"lacks slices: {words}", _EXPORT)
     change = int(np.abs(distances - usual).argmax())

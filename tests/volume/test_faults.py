@@ -16,7 +16,8 @@ from napari_medfm.errors import (
     VolumeError,
 )
 from napari_medfm.volume import PRESETS, Plane, automatic_window, open_labels, open_volume, write_labels
-from volume.nifti_files import RAS_AFFINE, nifti_bytes, nifti_header, numbered, qform_fields, write_nifti_file
+
+from .nifti_files import RAS_AFFINE, nifti_bytes, nifti_header, numbered, qform_fields, write_nifti_file
 
 CUBE = numbered((4, 5, 6))
 

@@ -5,7 +5,8 @@ import pytest
 
 from napari_medfm.errors import CancelledError
 from napari_medfm.volume import Volume, array_geometry, fingerprint, open_volume
-from volume.nifti_files import RAS_AFFINE, nifti_bytes, numbered, write_nifti_file
+
+from .nifti_files import RAS_AFFINE, nifti_bytes, numbered, write_nifti_file
 
 ARRAY = numbered((6, 5, 4))
 

@@ -14,7 +14,8 @@ from napari_medfm.errors import (
     WriteError,
 )
 from napari_medfm.volume import edge_letters, open_labels, open_volume, write_labels, write_volume
-from volume.nifti_files import numbered
+
+from .nifti_files import numbered
 
 GREY = numbered((20, 30), np.uint8)
 DEEP = numbered((20, 30), np.uint16) * 100

@@ -17,7 +17,8 @@ from napari_medfm.volume import (
     write_labels,
     write_volume,
 )
-from volume.nifti_files import RAS_AFFINE, numbered, qform_fields, write_nifti_file
+
+from .nifti_files import RAS_AFFINE, numbered, qform_fields, write_nifti_file
 
 CUBE = numbered((4, 5, 6))
 POSITION = ("qform_code", "sform_code", "srow_x", "srow_y", "srow_z", "quatern_b", "quatern_c", "quatern_d")

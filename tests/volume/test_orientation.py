@@ -15,7 +15,8 @@ from napari_medfm.volume.orientation import (
     to_canonical,
     to_source,
 )
-from volume.nifti_files import numbered, write_nifti_file
+
+from .nifti_files import numbered, write_nifti_file
 
 SHAPE = (4, 5, 6)
 ORIENTATIONS = [

@@ -1,0 +1,321 @@
+import sys
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from pydicom.pixels import decoders
+from pydicom.uid import MPEG2MPML, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from napari_medfm.errors import (
+    ChoiceRequiredError,
+    GeometryError,
+    TooLargeError,
+    UnreadableFileError,
+    UnsupportedDataError,
+    VolumeError,
+)
+from napari_medfm.volume import automatic_window, can_read, edge_letters, open_labels, open_volume, write_labels
+
+from .dicom_files import CANARY, pixels, slice_dataset, write_series, write_slices
+
+ROTATED = np.linalg.qr(np.array([[0.9, 0.2, 0.1], [-0.2, 0.95, 0.15], [-0.1, -0.2, 0.97]]))[0]
+
+
+def refusal(folder, kind):
+    with pytest.raises(VolumeError) as caught:
+        open_volume(folder)
+    error = caught.value
+    assert type(error) is kind
+    assert error.next_step.endswith(".")
+    assert str(folder.parent) not in str(error)
+    assert CANARY not in str(error)
+    return str(error)
+
+
+def test_a_series_is_sorted_by_position_and_rescaled(tmp_path):
+    volume = open_volume(write_series(tmp_path / "scan"))
+    assert volume.array.dtype == np.int16
+    assert np.array_equal(volume.array, np.stack([pixels(index).astype(int) - 1024 for index in range(4)]))
+    assert volume.array.flags.c_contiguous
+    assert volume.spacing == pytest.approx((2.5, 0.8, 0.7)), "positions count, not SliceThickness"
+    assert volume.modality == "CT"
+    assert volume.geometry.known
+    assert volume.geometry.notes == ()
+    assert edge_letters(volume.geometry) == ("R", "L", "A", "P")
+
+
+def test_voxels_lie_where_the_positions_say_in_ras(tmp_path):
+    geometry = open_volume(write_series(tmp_path / "scan")).geometry
+    assert geometry.to_world([0, 0, 0]) == pytest.approx((20, 30, 100))
+    assert geometry.to_world([3, 2, 1]) == pytest.approx((20 - 0.7, 30 - 2 * 0.8, 107.5))
+
+
+@pytest.mark.parametrize(
+    "across_down",
+    [
+        ([0, 1, 0], [0, 0, -1]),
+        ([1, 0, 0], [0, 0, -1]),
+        ([-1, 0, 0], [0, 1, 0]),
+        (ROTATED[0].tolist(), ROTATED[1].tolist()),
+    ],
+    ids=["sagittal", "coronal", "feet first", "oblique"],
+)
+def test_every_orientation_keeps_its_landmarks(tmp_path, across_down):
+    across, down = np.array(across_down[0], float), np.array(across_down[1], float)
+    normal = np.cross(across, down)
+    cosines = [*across_down[0], *across_down[1]]
+    origin = np.array([10.0, -20, 30])
+    datasets = [
+        slice_dataset(
+            index, ImagePositionPatient=(origin + 3 * index * normal).tolist(), ImageOrientationPatient=cosines
+        )
+        for index in range(4)
+    ]
+    volume = open_volume(write_slices(tmp_path / "scan", datasets))
+    for index, row, column in [(0, 0, 0), (3, 5, 4), (1, 2, 3), (2, 0, 4)]:
+        value = int(pixels(index)[row, column]) - 1024
+        found = np.argwhere(volume.array == value)
+        expected = origin + 3 * index * normal + 0.7 * column * across + 0.8 * row * down
+        assert volume.geometry.to_world(found[0]) == pytest.approx(expected * (-1, -1, 1), abs=1e-3)
+    assert nib.aff2axcodes(volume.geometry.affine) == ("S", "P", "L")
+
+
+def test_labels_of_a_series_are_written_on_its_grid(tmp_path):
+    volume = open_volume(write_series(tmp_path / "scan"))
+    labels = np.arange(volume.array.size).reshape(volume.shape)
+    out = write_labels(tmp_path / "labels.nii.gz", labels, volume.geometry)
+    assert np.array_equal(open_labels(out, volume), labels)
+    written = nib.load(out)
+    assert written.shape == (5, 6, 4)
+    assert np.allclose(written.affine @ (1, 2, 3, 1), (20 - 0.7, 30 - 1.6, 107.5, 1), atol=1e-4)
+
+
+def test_nothing_of_the_patient_is_kept(tmp_path):
+    volume = open_volume(write_series(tmp_path / CANARY))
+    assert volume.name == "CT series 7"
+    shown = repr((volume.name, volume.modality, volume.metadata, volume.geometry))
+    assert "CANARY" not in shown
+    assert "1970" not in shown
+
+
+@pytest.mark.parametrize(("signed", "bits"), [(0, 12), (1, 16), (1, 12)])
+def test_signed_and_unsigned_values_are_honoured(tmp_path, signed, bits):
+    values = np.array([[-5, 7], [0, 2]]) if signed else np.array([[5, 7], [0, 2]])
+    data = values.astype(np.int16).tobytes()
+    fields = {"PixelRepresentation": signed, "BitsStored": bits, "HighBit": bits - 1, "PixelData": data}
+    volume = open_volume(write_series(tmp_path / "scan", rows=2, columns=2, **fields))
+    assert np.array_equal(volume.array[0], values - 1024)
+
+
+def test_a_fractional_slope_gives_floats(tmp_path):
+    volume = open_volume(write_series(tmp_path / "scan", RescaleSlope=0.5, RescaleIntercept=None))
+    assert volume.array.dtype == np.float32
+    assert volume.array[0, 0, 1] == 0.5
+
+
+def test_one_slice_is_a_two_dimensional_image(tmp_path):
+    folder = write_series(tmp_path / "scan", count=1)
+    volume = open_volume(folder)
+    assert volume.ndim == 2
+    assert volume.spacing == pytest.approx((0.8, 0.7))
+    assert np.array_equal(open_volume(folder / "IM0000").array, volume.array)
+
+
+def test_several_series_are_asked_for_by_number(tmp_path):
+    slices = [slice_dataset(index, series="1.2.9", SeriesNumber=3) for index in range(3)]
+    slices += [slice_dataset(index, Modality="MR", spacing=1) for index in range(5)]
+    folder = write_slices(tmp_path / "scan", slices)
+    with pytest.raises(ChoiceRequiredError) as caught:
+        open_volume(folder)
+    assert caught.value.choices == ("series 3: CT, 3 slices of 5 x 6", "series 7: MR, 5 slices of 5 x 6")
+    assert open_volume(folder, choice=1).modality == "MR"
+    assert open_volume(folder, choice=0).shape == (3, 6, 5)
+
+
+def test_junk_among_the_slices_is_left_out_and_listed(tmp_path):
+    folder = write_series(tmp_path / "scan")
+    (folder / "notes.txt").write_text("not an image")
+    (folder / "empty").write_bytes(b"")
+    (folder / "more").mkdir()
+    slice_dataset(0, Modality="RTSTRUCT", series="9.9", Rows=None).save_as(folder / "rt", enforce_file_format=True)
+    volume = open_volume(folder)
+    assert volume.geometry.notes == ("Left out, being no DICOM images: empty, notes.txt, rt",)
+    assert volume.shape == (4, 6, 5)
+
+
+def test_missing_slices_are_refused_with_their_place_in_mm(tmp_path):
+    folder = write_slices(tmp_path / "scan", [slice_dataset(index) for index in (0, 1, 3, 4, 7)])
+    message = refusal(folder, GeometryError)
+    assert "lacks slices: 1 between 102.50 and 107.50 mm; 2 between 110.00 and 117.50 mm" in message
+
+
+def test_slices_at_the_same_place_are_refused(tmp_path):
+    folder = write_slices(tmp_path / "scan", [slice_dataset(index) for index in (0, 1, 1, 2)])
+    assert "several slices at the same place (at 102.50 mm; IM000" in refusal(folder, GeometryError)
+
+
+def test_uneven_distances_are_refused_and_never_averaged(tmp_path):
+    heights = [100, 101, 102, 103.4, 105, 106]
+    datasets = [slice_dataset(0, ImagePositionPatient=[0, 0, height]) for height in heights]
+    message = refusal(write_slices(tmp_path / "scan", datasets), GeometryError)
+    assert "uneven slice distances, 1.00 to 1.60 mm (between 103.40 and 105.00 mm)" in message
+
+
+def test_positions_rounded_by_the_scanner_are_even(tmp_path):
+    heights = np.round(100 + np.arange(9) * 0.6256, 2)
+    datasets = [slice_dataset(index, ImagePositionPatient=[0, 0, height]) for index, height in enumerate(heights)]
+    volume = open_volume(write_slices(tmp_path / "scan", datasets))
+    assert volume.spacing[0] == pytest.approx(0.6256, abs=0.002)
+
+
+def test_a_tilted_gantry_is_refused_in_degrees(tmp_path):
+    folder = write_series(tmp_path / "scan", tilt=np.tan(np.radians(15)))
+    assert "tilted gantry (15.0 degrees)" in refusal(folder, GeometryError)
+
+
+def test_slices_shifted_sideways_are_refused(tmp_path):
+    datasets = [slice_dataset(index) for index in range(5)]
+    datasets[2].ImagePositionPatient[0] += 4
+    folder = write_slices(tmp_path / "scan", datasets)
+    assert "shifted sideways by up to 4.00 mm" in refusal(folder, GeometryError)
+
+
+@pytest.mark.parametrize("field", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_a_missing_position_is_refused_by_name(tmp_path, field):
+    folder = write_series(tmp_path / "scan", **{field: None})
+    message = refusal(folder, GeometryError)
+    assert f"IM0000: does not say where it lies: {field} missing" in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "words"),
+    [
+        ({"NumberOfFrames": 3}, UnsupportedDataError, "multi-frame image (3 frames)"),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, UnsupportedDataError, "MONOCHROME1"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, UnsupportedDataError, "colour image (RGB)"),
+        ({"ModalityLUTSequence": []}, UnsupportedDataError, "lookup table"),
+        ({"BitsAllocated": 1}, UnsupportedDataError, "1 bits per pixel"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, GeometryError, "no pair of perpendicular directions"),
+        ({"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]}, GeometryError, "no pair of perpendicular directions"),
+        ({"PixelSpacing": [0, 0]}, GeometryError, "PixelSpacing of 0 mm"),
+    ],
+)
+def test_what_is_not_plain_is_refused_by_name(tmp_path, fields, kind, words):
+    assert words in refusal(write_series(tmp_path / "scan", **fields), kind)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "words"),
+    [
+        ({"rows": 7}, UnsupportedDataError, "mixes sizes"),
+        ({"PixelRepresentation": 1}, UnsupportedDataError, "mixes pixel types"),
+        ({"RescaleSlope": 2}, UnsupportedDataError, "mixes rescale values"),
+        ({"FrameOfReferenceUID": "1.9"}, UnsupportedDataError, "mixes frames of reference"),
+        ({"Modality": "MR"}, UnsupportedDataError, "mixes modalities"),
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, GeometryError, "mixes orientations"),
+        ({"PixelSpacing": [0.8, 0.8]}, GeometryError, "mixes pixel sizes"),
+    ],
+)
+def test_a_series_of_mixed_slices_is_refused_by_name(tmp_path, fields, kind, words):
+    datasets = [*[slice_dataset(index) for index in range(3)], slice_dataset(3, **fields)]
+    assert words in refusal(write_slices(tmp_path / "scan", datasets), kind)
+
+
+def test_damaged_pixels_are_refused_by_file(tmp_path):
+    datasets = [slice_dataset(index) for index in range(3)]
+    datasets[1].PixelData = datasets[1].PixelData[:20]
+    message = refusal(write_slices(tmp_path / "scan", datasets), UnreadableFileError)
+    assert "has damaged pixels" in message
+    assert message.startswith("IM000")
+
+
+def test_a_damaged_header_is_refused_by_file(tmp_path):
+    folder = write_series(tmp_path / "scan", Columns=None)
+    assert "has a damaged DICOM header" in refusal(folder, UnreadableFileError)
+
+
+def test_compressed_slices_are_decoded(tmp_path):
+    plain = open_volume(write_series(tmp_path / "plain"))
+    datasets = [slice_dataset(index) for index in range(4)]
+    for dataset in datasets:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+    packed = open_volume(write_slices(tmp_path / "packed", datasets))
+    assert np.array_equal(packed.array, plain.array)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "decoder", "package"),
+    [
+        (JPEG2000Lossless, decoders.JPEG2000LosslessDecoder, "pylibjpeg-openjpeg"),
+        (JPEGLSLossless, decoders.JPEGLSLosslessDecoder, "pylibjpeg-libjpeg"),
+    ],
+)
+def test_a_missing_decoder_names_its_package(tmp_path, monkeypatch, syntax, decoder, package):
+    monkeypatch.setattr(decoder, "_available", {})
+    datasets = [slice_dataset(index) for index in range(3)]
+    for dataset in datasets:
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.PixelData = pydicom.encaps.encapsulate([dataset.PixelData])
+        dataset["PixelData"].is_undefined_length = True
+    message = refusal(write_slices(tmp_path / "scan", datasets), UnsupportedDataError)
+    assert f"needs the package {package} to decode" in message
+    assert f"pip install pylibjpeg {package}" in message
+
+
+def test_video_compression_is_refused_by_name(tmp_path):
+    datasets = [slice_dataset(index) for index in range(3)]
+    for dataset in datasets:
+        dataset.file_meta.TransferSyntaxUID = MPEG2MPML
+        dataset.PixelData = pydicom.encaps.encapsulate([dataset.PixelData])
+        dataset["PixelData"].is_undefined_length = True
+    assert "MPEG2" in refusal(write_slices(tmp_path / "scan", datasets), UnsupportedDataError)
+
+
+def test_a_folder_without_dicom_images_is_refused(tmp_path):
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "scan" / "notes.txt").write_text("nothing")
+    assert "holds no DICOM images" in refusal(tmp_path / "scan", UnreadableFileError)
+    assert not can_read(tmp_path / "scan")
+
+
+def test_a_folder_of_slices_and_a_nameless_slice_can_be_read(tmp_path):
+    folder = write_series(tmp_path / "scan")
+    assert can_read(folder)
+    assert can_read(folder / "IM0000")
+
+
+def test_more_than_the_memory_is_refused(tmp_path):
+    with pytest.raises(TooLargeError):
+        open_volume(write_series(tmp_path / "scan"), limit=100)
+
+
+def test_without_pydicom_the_extra_is_named(tmp_path, monkeypatch):
+    folder = write_series(tmp_path / "scan")
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(UnsupportedDataError, match=r"pip install napari-medfm\[dicom\]"):
+        open_volume(folder)
+
+
+@pytest.mark.shared_data
+def test_a_real_jpeg2000_series_lies_under_its_nifti_labels_with_real_hu(shared_data):
+    folder = shared_data / "dicom" / "totalseg_ct"
+    volume = open_volume(folder / "series")
+    labels = open_labels(folder / "example_seg_dicom.nii.gz", volume)
+    assert volume.shape == (20, 512, 512)
+    assert volume.spacing == pytest.approx((2, 0.9765625, 0.9765625))
+    medians = {label: np.median(volume.array[labels == label]) for label in (1, 5, 32, 52)}
+    assert 60 < medians[1] < 180, "spleen with contrast"
+    assert 60 < medians[5] < 180, "liver with contrast"
+    assert 100 < medians[32] < 500, "vertebra"
+    assert 100 < medians[52] < 500, "aorta with contrast"
+    assert np.median(volume.array[:, :40, :40]) < -900, "air beside the patient"
+    assert automatic_window(volume).name in ("abdomen", "mediastinum")
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["dcmqi_ct_seg/ct-3slice", "rtutils_ct_rtstruct"])
+def test_other_real_series_open(shared_data, name):
+    volume = open_volume(shared_data / "dicom" / name)
+    assert volume.modality == "CT"
+    assert volume.array.dtype == np.int16
