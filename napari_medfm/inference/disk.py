@@ -22,6 +22,7 @@ from napari_medfm.models import ImageEmbedding
 T = TypeVar("T")
 
 _LAYOUT = 1  # of files and index; the folders of other layouts are never read
+# Not at fault is the index, but its surroundings. "Read-only" is not among them: damaged headers look like that.
 _PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -31,7 +32,6 @@ _PASSING = {
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
 }
 _log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class DiskStore:
         try:
             edition = self._opened()
             return action(edition)
-        except (OSError, sqlite3.Error, SafetensorError) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError, SafetensorError) as error:
             self._complain(error)
             self._recover(error, edition)
             return otherwise
@@ -191,8 +191,8 @@ def _check(edition: Edition, progress: Callable[[int, int], None] | None) -> Sto
 
 def _is_damage(error: Exception) -> bool:
     """Whether the index itself is at fault, not its surroundings or its use."""
-    if not isinstance(error, sqlite3.Error) or isinstance(error, sqlite3.ProgrammingError):
-        return False
+    if isinstance(error, sqlite3.ProgrammingError) or not isinstance(error, sqlite3.Error):
+        return isinstance(error, UnicodeDecodeError)
     extended: int = getattr(error, "sqlite_errorcode", 0)
     return extended & 0xFF not in _PASSING
 
@@ -207,7 +207,7 @@ def _open_newest(folder: Path) -> Edition:
     newest = folder / f"v{_LAYOUT}-{max(numbers, default=0)}"
     try:
         edition = Edition(newest)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         if not _is_damage(error):
             raise
         edition = Edition(_begin_successor(newest))

@@ -63,7 +63,8 @@ class Edition:
 
     Safe to use from several threads and, each with an object of its own, from
     several processes; not across a fork. Every method may raise OSError (the
-    folder cannot be used) or sqlite3.Error (the index cannot be used).
+    folder cannot be used), sqlite3.Error (the index cannot be used) or
+    UnicodeDecodeError (the index is so damaged that even SQLite's message is).
 
     Parameters
     ----------
@@ -120,6 +121,7 @@ class Edition:
         content = pack(name, embedding)
         digest = hashlib.sha256(content).hexdigest()
         if len(content) > self._allowed(budget, reserve):
+            self.remove(name)
             return
         with self._written(content) as temporary, self._changing():
             os.replace(temporary, self._path(name))
@@ -143,7 +145,7 @@ class Edition:
     def names(self) -> list[str]:
         """Return the names of all entries."""
         with self._lock:
-            return [name for (name,) in self._index.execute("SELECT name FROM entries").fetchall()]
+            return [str(name) for (name,) in self._index.execute("SELECT name FROM entries")]
 
     def totals(self) -> tuple[int, int]:
         """Return the number of entries and their bytes."""
@@ -217,10 +219,10 @@ class Edition:
     def _oldest(self, excess: int) -> list[str]:
         """Names of the least recently used entries that together have at least `excess` bytes."""
         names: list[str] = []
-        rows = self._index.execute("SELECT name, size FROM entries ORDER BY used")
+        rows = self._index.execute("SELECT name, CAST(size AS INTEGER) FROM entries ORDER BY used")
         while excess > 0 and (row := rows.fetchone()) is not None:
-            names.append(row[0])
-            excess -= row[1]
+            names.append(str(row[0]))
+            excess -= row[1] or 0
         rows.close()
         return names
 
@@ -282,15 +284,15 @@ def unpack(name: str, content: bytes) -> ImageEmbedding:
         arrays = safetensors.numpy.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         metadata = header["__metadata__"]
+        its_name, encoder_digest = metadata["name"], metadata["encoder_digest"]
         rows, columns = json.loads(metadata["image_shape"])
-        embedding = ImageEmbedding(arrays, (rows, columns), metadata["encoder_digest"])
     except (SafetensorError, KeyError, TypeError) as error:
         msg = "not an embedding"
         raise ValueError(msg) from error
-    if metadata["name"] != name:
+    if its_name != name:
         msg = "the embedding of another key"
         raise ValueError(msg)
-    return embedding
+    return ImageEmbedding(arrays, (rows, columns), encoder_digest)
 
 
 def _open_index(path: Path) -> sqlite3.Connection:

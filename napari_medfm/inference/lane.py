@@ -1,6 +1,9 @@
 """The lane of the device, with the number of threads set once and for all."""
 
+import contextlib
 import logging
+import os
+import sys
 
 from napari_medfm.settings import Settings, load_settings
 from napari_medfm.workers import Lane
@@ -22,9 +25,29 @@ def open_lane(settings: Settings | None = None) -> Lane:
     threads = (settings or load_settings()).threads
 
     def limit_threads() -> None:
+        keep_llvm_apart()
         import torch
 
         torch.set_num_threads(threads)
         _log.info("models use %d threads", torch.get_num_threads())
 
     return Lane(initializer=limit_threads)
+
+
+def keep_llvm_apart() -> None:
+    """Import triton, where there is one, so that it sees its own LLVM only.
+
+    torch's CUDA builds for Linux bring triton, which carries an LLVM. Where OpenGL
+    is drawn in software (Mesa's llvmpipe: virtual screens, remote desktops) the process
+    holds another LLVM already, whose symbols would win: importing triton, as
+    torchvision does, then crashes the process. Bound to its own symbols it does not.
+    """
+    if sys.platform != "linux" or "triton" in sys.modules:
+        return
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
+    try:
+        with contextlib.suppress(ImportError):
+            import triton  # noqa: F401
+    finally:
+        sys.setdlopenflags(flags)

@@ -1,5 +1,6 @@
 """A model together with a store of its embeddings: embed an image once, then predict at will."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -73,13 +74,15 @@ class Predictor:
             raise ModelError("embedding key", "is of another encoder", "Make the key with this predictor.")
         return None if self._store is None else self._store.get(key)
 
-    def embed(self, image: NDArray[np.uint8], key: EmbeddingKey | None = None) -> ImageEmbedding:
+    def embed(
+        self, image: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]], key: EmbeddingKey | None = None
+    ) -> ImageEmbedding:
         """Return the image's embedding, from the store if it is there.
 
         Parameters
         ----------
-        image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
-            Already windowed to 0..255.
+        image : ndarray of uint8, (rows, columns) or (rows, columns, 3), or callable
+            Already windowed to 0..255; or what returns it, called only if it is needed.
         key : EmbeddingKey, optional
             Names what the image shows; without it nothing is looked up or kept.
 
@@ -88,13 +91,11 @@ class Predictor:
         ModelError
             Not such an image, or the key is of another encoder.
         """
-        if key is None:
-            return self._model.encode(image)
-        found = self.lookup(key)
-        if found is not None and found.image_shape == image.shape[:2]:
+        found = None if key is None else self.lookup(key)
+        if found is not None:
             return found
-        embedding = self._model.encode(image)
-        if self._store is not None:
+        embedding = self._model.encode(image() if callable(image) else image)
+        if key is not None and self._store is not None:
             self._store.put(key, embedding)
         return embedding
 
@@ -193,7 +194,7 @@ def _numbers(subject: str, values: ArrayLike) -> NDArray[Any]:
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise PromptError(subject, "are not numbers", "Give an array of voxel coordinates.") from error
+        raise PromptError(subject, "not all of it is a number", "Give an array of voxel coordinates.") from error
     if not np.isfinite(numbers).all():
-        raise PromptError(subject, "are not finite", "Give voxel coordinates inside the image.")
+        raise PromptError(subject, "not all of it is finite", "Give voxel coordinates inside the image.")
     return numbers

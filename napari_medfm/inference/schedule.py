@@ -1,10 +1,10 @@
 """Embedding a whole volume in the background: in which order, and how far it is."""
 
 import statistics
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,11 +83,7 @@ def embed_plane(predictor: Predictor, volume: Volume, fingerprint: str, window: 
         The slice.
     """
     key = predictor.key(fingerprint, plane, window)
-    if predictor.cached(key):
-        found = predictor.lookup(key)
-        if found is not None:
-            return found
-    return predictor.embed(slice_image(volume, plane, window), key)
+    return predictor.embed(lambda: slice_image(volume, plane, window), key)
 
 
 def embed_planes(
@@ -117,7 +113,7 @@ def embed_planes(
         yield EmbeddingProgress(done, len(wanted), wanted[-1], 0.0)
     durations: deque[float] = deque(maxlen=_RECENT)
     for left, plane in zip(range(len(missing) - 1, -1, -1), missing, strict=True):
-        start = time.perf_counter()
+        start = perf_counter()
         embed_plane(predictor, volume, fingerprint, window, plane)
-        durations.append(time.perf_counter() - start)
+        durations.append(perf_counter() - start)
         yield EmbeddingProgress(len(wanted) - left, len(wanted), plane, left * statistics.median(durations))
