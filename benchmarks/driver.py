@@ -1,0 +1,106 @@
+"""The real viewer with the real panel, for benchmarks that operate it with mouse and key events.
+
+Needs a display; without one the script starts itself again under ``xvfb-run``.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SCREEN = "-screen 0 1400x1000x24"
+
+
+def ensure_display() -> None:
+    """Start this script again on a virtual screen, if there is no other."""
+    if os.environ.get("DISPLAY") or not sys.platform.startswith("linux"):
+        return
+    program = shutil.which("xvfb-run")
+    if program is None:
+        sys.exit("no display, and no xvfb-run: install xvfb")
+    os.execv(program, [program, "-a", "-s", SCREEN, sys.executable, *sys.argv])
+
+
+@contextmanager
+def folders_of_its_own() -> Iterator[Path]:
+    """Keep the person's journals, cache and napari settings out of reach."""
+    with tempfile.TemporaryDirectory(prefix="medfm-benchmark-") as name:
+        folder = Path(name)
+        os.environ["MEDFM_DATA_DIR"] = str(folder / "data")
+        os.environ["MEDFM_CACHE_DIR"] = str(folder / "cache")
+        os.environ["NAPARI_CONFIG"] = str(folder / "napari.yaml")
+        yield folder
+
+
+class Desk:
+    """A viewer with the panel docked, and a mouse over its canvas.
+
+    Parameters
+    ----------
+    model : str
+        Registry name of the model to choose; the default one if empty.
+    title : str
+        Of the window; no other window may have it.
+    """
+
+    def __init__(self, model: str = "", title: str = "benchmark") -> None:
+        import napari
+
+        self.viewer = napari.Viewer(title=title, show=True)
+        self.viewer.window.resize(1300, 900)
+        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-medfm", "Annotate")
+        if model:
+            self.widget.panel.model_selected.emit(model)
+
+    @property
+    def case(self):
+        """The image that is open for annotation, or None."""
+        return self.widget.annotator.case if self.widget.annotator is not None else None
+
+    def open(self, path: Path, timeout: float = 60.0):
+        """Open an image file through the plugin's reader, wait until it can be annotated, and return its case."""
+        before = self.case
+        self.viewer.open(str(path), plugin="napari-medfm")
+        return self.wait_for_case(before, timeout)
+
+    def wait_for_case(self, before=None, timeout: float = 60.0):
+        """Wait until another case than `before` is open, and return it."""
+        wait(lambda: self.case is not None and self.case is not before, timeout)
+        settle()
+        return self.case
+
+    def canvas(self):
+        """Return the canvas of the case's own labels layer, as a hand would use it."""
+        sys.path.insert(0, str(ROOT / "tests" / "_napari"))
+        from canvas import Canvas
+
+        return Canvas(self.viewer, self.case.workspace.layers.objects)
+
+    def close(self) -> None:
+        """Close the window."""
+        self.viewer.close()
+        settle()
+
+
+def wait(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+    """Let the interface run until a condition holds."""
+    from qtpy.QtWidgets import QApplication
+
+    deadline = time.monotonic() + timeout
+    while not condition():
+        QApplication.processEvents()
+        if time.monotonic() > deadline:
+            msg = f"nothing came of it within {timeout:g} s"
+            raise TimeoutError(msg)
+
+
+def settle(milliseconds: int = 50) -> None:
+    """Let the interface run for a while."""
+    from qtpy.QtTest import QTest
+
+    QTest.qWait(milliseconds)
