@@ -27,7 +27,8 @@ LAG = 64
 AT_ONCE = 2
 """Parts written along with one event."""
 
-_SIDE = 512
+SIDE = 512
+"""Rows and columns of a block of voxels."""
 _CHOICES = "choices"
 
 
@@ -126,7 +127,7 @@ def restore(kept: Checkpoint, state: SessionState, voxels: VoxelStore) -> Sessio
 
 
 def _sides(ndim: int) -> tuple[int, ...]:
-    return (1,) * (ndim - 2) + (_SIDE, _SIDE)
+    return (1,) * (ndim - 2) + (SIDE, SIDE)
 
 
 def _describe(part: str, state: SessionState) -> Any:

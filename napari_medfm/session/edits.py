@@ -149,8 +149,9 @@ class Editor:
     def _painted_for_another(self, cut: Cut, kins: Sequence[Kins]) -> Mask:
         if cut.hand is None or not self._replaces:
             return np.zeros(kins[0].shape, bool)
-        painted: Mask = (cut.hand > 0) & (_first(cut.levels, kins) == cut.hand)
-        return painted & (_first(kins, kins) == Kin.OTHER)
+        painted = (cut.hand > 0) & (_first(cut.levels, kins) == cut.hand)
+        protected: Mask = painted & (_first(kins, kins) == Kin.OTHER)
+        return protected
 
     @property
     def _replaces(self) -> bool:

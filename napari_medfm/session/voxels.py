@@ -139,7 +139,7 @@ class VoxelStore:
         JournalDamagedError
             They are not.
         """
-        before = self.read(piece.region, min(max(piece.levels, default=0) + 1, self.depth))
+        before = self.read(piece.region, min(max(0, *piece.levels) + 1, self.depth))
         arrays = _arrays(before)
         for level, runs in piece.levels.items():
             array = arrays[level].copy() if level in arrays else np.zeros(piece.shape, self.level(level).dtype)
