@@ -16,7 +16,7 @@ from napari_medfm.volume.formats import (
 from napari_medfm.volume.geometry import PLANE_NAMES, Geometry, Plane, Region, SourceGrid, array_geometry
 from napari_medfm.volume.orientation import EdgeLetters, edge_letters, rows_grow_upwards
 from napari_medfm.volume.volume import Volume
-from napari_medfm.volume.windows import PRESETS, Window, automatic_window
+from napari_medfm.volume.windows import PRESETS, Window, automatic_window, is_ct
 
 __all__ = [
     "PLANE_NAMES",
@@ -33,6 +33,7 @@ __all__ = [
     "can_read",
     "edge_letters",
     "fingerprint",
+    "is_ct",
     "open_labels",
     "open_volume",
     "readable_suffixes",

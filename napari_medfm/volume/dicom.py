@@ -56,7 +56,10 @@ def is_dicom(path: Path) -> bool:
 
 def is_dicom_folder(path: Path) -> bool:
     """Whether one of the first files of a folder is DICOM."""
-    return path.is_dir() and any(is_dicom(file) for file in _files(path)[:_LOOKED_AT])
+    try:
+        return path.is_dir() and any(is_dicom(file) for file in _files(path)[:_LOOKED_AT])
+    except UnreadableFileError:
+        return False
 
 
 def read_dicom(path: Path, choice: int | None = None, limit: int | None = None) -> Volume:
@@ -99,6 +102,8 @@ def read_dicom(path: Path, choice: int | None = None, limit: int | None = None) 
     source = source_grid(stack.T.shape, arrangement.affine, {"dicom": {"slices": len(slices)}})
     array = scaled(to_canonical(stack.T, source), headers[0].slope, headers[0].intercept)
     notes = (*_skipped_note(skipped), *intensity_notes(array))
+    if not path.is_dir():
+        notes = ("One file was opened: open its folder for the whole series", *notes)
     modality = headers[0].modality
     name = f"{modality or 'DICOM'} series {headers[0].number}"
     return Volume(array, canonical_geometry(source, notes=notes), name, modality)
@@ -113,7 +118,11 @@ def _pydicom() -> ModuleType:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file())
+    try:
+        return sorted(file for file in folder.iterdir() if file.is_file())
+    except OSError as error:
+        step = "Check that you may read the folder."
+        raise UnreadableFileError(_SUBJECT, f"cannot be opened ({in_brief(error)})", step) from error
 
 
 def _scan(pydicom: ModuleType, files: Sequence[Path]) -> tuple[list[tuple[Path, SliceHeader]], list[str]]:

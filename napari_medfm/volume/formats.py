@@ -14,7 +14,7 @@ from napari_medfm.volume.grids import grid_difference
 from napari_medfm.volume.images import IMAGE_SUFFIXES, read_image, read_label_image, write_image
 from napari_medfm.volume.labels import as_labels
 from napari_medfm.volume.nifti import NIFTI_SUFFIXES, read_nifti, write_nifti
-from napari_medfm.volume.payload import file_identity
+from napari_medfm.volume.payload import check_readable, file_identity
 from napari_medfm.volume.volume import Volume
 
 readable_suffixes: tuple[str, ...] = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES, *DICOM_SUFFIXES)
@@ -47,6 +47,8 @@ def open_volume(path: str | PathLike[str], *, choice: int | None = None, limit: 
     """
     path = Path(path)
     name = path.name.lower()
+    if not path.is_dir():
+        check_readable(path)
     if path.is_dir() or name.endswith(DICOM_SUFFIXES) or is_dicom(path):
         return read_dicom(path, choice, limit)
     if name.endswith(NIFTI_SUFFIXES):
@@ -84,6 +86,7 @@ def open_labels(path: str | PathLike[str], like: Volume, *, choice: int | None =
     """
     path = Path(path)
     if path.name.lower().endswith(IMAGE_SUFFIXES):
+        check_readable(path)
         return as_labels(path.name, read_label_image(path, like.geometry))
     volume = open_volume(path, choice=choice)
     difference = grid_difference(like.geometry, volume.geometry)

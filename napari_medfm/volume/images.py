@@ -23,6 +23,7 @@ from napari_medfm.errors import (
     TooLargeError,
     UnreadableFileError,
     UnsupportedDataError,
+    VolumeError,
     WriteError,
 )
 from napari_medfm.files import atomic_write
@@ -66,6 +67,7 @@ _TIFF_FAULTS = (
 )
 """What tifffile raises on damaged files: it trusts sizes, offsets and counts."""
 
+_UNTOUCHED = "Nothing was replaced. Try again, or write to another disk."
 _CROP = "Crop it, or cut it into tiles."
 
 
@@ -104,7 +106,6 @@ def read_image(path: Path, choice: int | None = None, limit: int | None = None) 
     ChoiceRequiredError
         Several pages and no `choice`.
     """
-    first_bytes(path, 1)  # missing, unreadable and empty files are worded there
     is_tiff = path.name.lower().endswith(TIFF_SUFFIXES)
     picture = (_read_tiff if is_tiff else _read_picture)(path, choice, limit)
     pixels, notes = _grey_if_equal(picture.pixels)
@@ -132,7 +133,6 @@ def read_label_image(path: Path, like: Geometry) -> NDArray[Any]:
     """
     if path.name.lower().endswith((".jpg", ".jpeg")):
         raise UnsupportedDataError(path.name, "is JPEG, which changes label values", "Save labels as PNG or TIFF.")
-    first_bytes(path, 1)
     is_tiff = path.name.lower().endswith(TIFF_SUFFIXES)
     pixels = _read_tiff(path, None, None).pixels if is_tiff else _read_picture(path, None, None, indices=True).pixels
     pixels, _ = _grey_if_equal(pixels)
@@ -174,9 +174,12 @@ def write_image(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
     write = _tiff_writer(stored) if is_tiff else _png_writer(stored)
 
     def verify(temporary: Path) -> None:
-        read = _read_tiff(temporary, None, None) if is_tiff else _read_picture(temporary, None, None)
+        try:
+            read = _read_tiff(temporary, None, None) if is_tiff else _read_picture(temporary, None, None)
+        except VolumeError as error:
+            raise WriteError(path.name, f"could not be read back: {error.reason}", _UNTOUCHED) from error
         if not np.array_equal(read.pixels, stored, equal_nan=stored.dtype.kind == "f"):
-            raise WriteError(path.name, "read back different from what was written", "Nothing was replaced. Try again.")
+            raise WriteError(path.name, "read back different from what was written", _UNTOUCHED)
 
     return atomic_write(path, write, verify)
 

@@ -40,16 +40,27 @@ def first_bytes(path: Path, count: int) -> bytes:
         return stream.read(count)
 
 
+def check_readable(path: Path) -> None:
+    """Refuse a file that is missing, may not be read, or is empty.
+
+    Raises
+    ------
+    UnreadableFileError
+        One of these.
+    """
+    is_gzip(path)
+
+
 def is_gzip(path: Path) -> bool:
     """Whether a file starts as a gzip stream does.
 
     Raises
     ------
     UnreadableFileError
-        The file is missing, unreadable or empty.
+        The file is missing, may not be read, or is empty.
     """
     with _opened(path) as stream:
-        start = stream.read(2)
+        start = stream.read(len(GZIP_MAGIC))
     if not start:
         raise UnreadableFileError(path.name, "is empty", FETCH_AGAIN)
     return start == GZIP_MAGIC

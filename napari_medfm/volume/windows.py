@@ -118,9 +118,18 @@ def automatic_window(volume: Volume) -> Window:
     if volume.is_rgb:
         return Window("colour", 0.0, 255.0)
     sample = _sample(volume)
-    if volume.modality == "CT" or (not volume.modality and _looks_like_ct(sample)):
+    if _is_ct(volume, sample):
         return PRESETS[_ct_preset(sample)]
     return _percentile_window(sample, volume.array)
+
+
+def is_ct(volume: Volume) -> bool:
+    """Whether values are HU: the file says so, or says nothing and they are distributed as in CT."""
+    return not volume.is_rgb and _is_ct(volume, _sample(volume))
+
+
+def _is_ct(volume: Volume, sample: NDArray[np.float64]) -> bool:
+    return volume.modality == "CT" or (not volume.modality and _looks_like_ct(sample))
 
 
 def _sample(volume: Volume) -> NDArray[np.float64]:
