@@ -13,6 +13,7 @@ from napari_medfm.volume import PRESETS, Plane, Volume, Window, automatic_window
 
 _AUTOMATIC = "Automatic"
 _CUSTOM = "Custom"
+_VALUE_WIDTH = 90  # Qt would make room for the largest value there is
 _TIMES = " \N{MULTIPLICATION SIGN} "
 
 
@@ -185,5 +186,6 @@ def _value_box(name: str, tip: str) -> QDoubleSpinBox:
     box.setAccessibleName(name)
     box.setToolTip(tip)
     box.setKeyboardTracking(False)
+    box.setMinimumWidth(_VALUE_WIDTH)
     box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
     return box

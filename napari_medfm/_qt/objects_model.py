@@ -39,6 +39,22 @@ _HEADERS = {
     Column.VISIBLE: ("", "Shown in the viewer"),
 }
 
+# Views ask for a dozen roles per cell and repaint; the others are answered before anything is looked up.
+_ROLES = frozenset(
+    map(
+        int,
+        (
+            Role.DisplayRole,
+            Role.EditRole,
+            Role.ToolTipRole,
+            Role.TextAlignmentRole,
+            Role.AccessibleTextRole,
+            GLYPH_ROLE,
+            COLOUR_ROLE,
+        ),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Switch:
@@ -132,7 +148,7 @@ class ObjectsModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Role.DisplayRole) -> Any:
         """Return what a cell shows."""
-        if self._session is None or not index.isValid():
+        if role not in _ROLES or self._session is None or not index.isValid():
             return None
         thing = self._session.state.objects[self._ids[index.row()]]
         column = Column(index.column())

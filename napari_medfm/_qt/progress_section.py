@@ -70,7 +70,8 @@ class ProgressSection(Section):
         self.bar.setMaximum(max(total, 1))
         self.bar.setValue(done)
         self.bar.setFormat(describe_progress(self._progress, under_way=self._embedding))
-        self.embed.setText("Pause" if self._embedding else "Prepare all slices")
+        begun = 0 < done < total
+        self.embed.setText("Pause" if self._embedding else "Go on preparing" if begun else "Prepare all slices")
         self.embed.set_tip("Stop; what is done is kept" if self._embedding else "Embed every slice in the background")
 
     def showEvent(self, event: QShowEvent) -> None:

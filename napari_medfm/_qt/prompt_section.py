@@ -217,6 +217,7 @@ class PromptSection(Section):
                 self.prompts.setItem(place, column, item)
         self.prompts.setVisible(bool(shown))
         fit_rows(self.prompts, min(len(shown), _MOST_ROWS))
+        self.prompts.scrollToBottom()
 
     def _show_steps(self) -> None:
         session = self._session

@@ -1,5 +1,6 @@
 """What every section of the panel is made of: a title that folds, elided lines, banners, and wiring that lets go."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakMethod
@@ -17,6 +18,8 @@ from napari_medfm.session import AnnotationSession, SegmentedObject
 
 _UNLIMITED = 16_777_215  # QWIDGETSIZE_MAX
 _SPACING = 5
+_BREAK = "\N{ZERO WIDTH SPACE}"
+_LONG_RUN = re.compile(r"\S{24}(?=\S)")  # longer words may be broken: file names, digests
 
 
 class Wiring:
@@ -126,14 +129,24 @@ class Line(QElidingLabel):
 
 
 class Paragraph(QLabel):
-    """A text of any length that wraps and can be copied."""
+    """A text of any length that wraps, also within long names, and can be copied."""
 
     def __init__(self, text: str = "", *, tip: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(text, parent)
+        super().__init__(parent)
         self.setWordWrap(True)
         self.setMinimumWidth(1)  # else the longest word decides how narrow the panel can be
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setToolTip(tip)
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        """Show a text."""
+        self._whole = text
+        super().setText(_LONG_RUN.sub(rf"\g<0>{_BREAK}", text))
+
+    def text(self) -> str:
+        """Return the text as it was given."""
+        return self._whole
 
 
 class Banner(QFrame):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QTimer
 
 from napari_medfm._qt.progress_section import ProgressSection, describe_progress, describe_saved, describe_seconds
 from napari_medfm.inference import EmbeddingProgress
@@ -50,6 +51,7 @@ def test_one_button_starts_and_pauses_the_embedding(section):
     assert section.embed.text() == "Pause"
     section.embed.click()
     section.show_progress(None)
+    assert section.embed.text() == "Go on preparing"
     section.embed.click()
     assert told == ["start", "stop", "start"]
 
@@ -74,9 +76,10 @@ def test_a_read_only_session_saves_nothing_and_says_so(session):
 
 
 def test_the_clock_rests_while_nobody_looks(section):
-    assert section._timer.isActive()
+    clock = section.findChild(QTimer)
+    assert clock.isActive()
     section.hide()
-    assert not section._timer.isActive()
+    assert not clock.isActive()
 
 
 def test_unbound_it_forgets_everything(section, session, wiring):

@@ -8,7 +8,7 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QLineEdit
 
-from napari_medfm._qt.section import Banner, Line, Section, Wiring, caption
+from napari_medfm._qt.section import Banner, Line, Paragraph, Section, Wiring, caption
 from napari_medfm.errors import SessionError
 
 pytestmark = pytest.mark.qt
@@ -100,6 +100,14 @@ def test_a_long_line_is_elided_and_all_of_it_is_in_the_tooltip(qtbot):
     assert line.toolTip() == f"{text}\nThe file in use"
     assert line.accessibleName() == text
     assert QLabel.text(line).endswith("…")
+
+
+def test_a_long_name_wraps_and_is_still_told_as_it_is(qtbot):
+    name = "0123456789abcdef" * 4 + ".medfm"
+    paragraph = Paragraph(f"{name}: is damaged.")
+    qtbot.addWidget(paragraph)
+    assert paragraph.heightForWidth(250) > 2 * paragraph.fontMetrics().height()
+    assert paragraph.text() == f"{name}: is damaged."
 
 
 def test_a_banner_is_there_only_while_it_has_something_to_say(qtbot):
