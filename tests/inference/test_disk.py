@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from suites.store import KEY, assert_equal, embedding, key
 
 from napari_medfm.inference import DiskStore, Predictor, StoreCheck, StoreInfo, edition
 from napari_medfm.models import ImageEmbedding
-from tests.suites.store import KEY, assert_equal, embedding, key
 
 ENTRIES = 4
 

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from napari_medfm.inference import DiskStore
-from tests.inference.hammer import BUDGET, KEYS, embedding, hammer, is_whole, key
+
+from .hammer import BUDGET, KEYS, embedding, hammer, is_whole, key
 
 SOON = 30
 

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from suites.store import assert_equal, embedding
 
 from napari_medfm.inference.edition import Edition, pack, unpack
 from napari_medfm.models import ImageEmbedding
-from tests.suites.store import assert_equal, embedding
 
 NAME = "0" * 64
 dtypes = st.sampled_from(["f2", "f4", "f8", "i2", "u1", "i8", "?"])

@@ -8,7 +8,8 @@ from napari_medfm.errors import ModelError, PromptError
 from napari_medfm.inference import DiskStore, EmbeddingKey, MemoryStore, Predictor, TieredStore
 from napari_medfm.prompts import Box, Point, PromptSet, Scribble
 from napari_medfm.volume import Plane, Window
-from tests.inference.conftest import BlockMeans
+
+from .conftest import BlockMeans
 
 
 def test_without_a_key_every_image_is_encoded(model, image):

@@ -18,7 +18,8 @@ from napari_medfm.inference import (
 )
 from napari_medfm.volume import Plane, Volume, Window, array_geometry
 from napari_medfm.workers import Lane, Priority
-from tests.inference.conftest import BlockMeans
+
+from .conftest import BlockMeans
 
 SOON = 20
 WINDOW = Window("abdomen", -160.0, 240.0)

@@ -1,10 +1,10 @@
 import itertools
 
 import pytest
+from suites.store import KEY, StoreSuite, assert_equal, embedding, key
 
 from napari_medfm.inference import DiskStore, MemoryStore, StoreInfo, TieredStore
 from napari_medfm.inference.stores import volatile
-from tests.suites.store import KEY, StoreSuite, assert_equal, embedding, key
 
 
 class TestMemoryStore(StoreSuite):
