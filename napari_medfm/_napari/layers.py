@@ -66,11 +66,12 @@ class SessionLayers:
 
     def add_to(self, viewer: ViewerModel) -> None:
         """Add those that the viewer does not hold, the image at the bottom; clicks then go to the objects."""
-        if not is_in(self.image, viewer.layers):
-            viewer.layers.insert(0, self.image)
-        for layer in self.overlays:
-            if not is_in(layer, viewer.layers):
-                viewer.add_layer(layer)
+        with viewer.layers.batched_update():
+            if not is_in(self.image, viewer.layers):
+                viewer.layers.insert(0, self.image)
+            for layer in self.overlays:
+                if not is_in(layer, viewer.layers):
+                    viewer.layers.append(layer)
         self.take_clicks(viewer)
 
     def are_in(self, viewer: ViewerModel) -> bool:
@@ -79,9 +80,10 @@ class SessionLayers:
 
     def remove_from(self, viewer: ViewerModel) -> None:
         """Remove the layers we made; the image stays."""
-        for layer in self.overlays:
-            if is_in(layer, viewer.layers):
-                viewer.layers.remove(layer)
+        with viewer.layers.batched_update():
+            for layer in self.overlays:
+                if is_in(layer, viewer.layers):
+                    viewer.layers.remove(layer)
 
     def take_clicks(self, viewer: ViewerModel) -> None:
         """Make the objects the layer that mouse and keys go to."""

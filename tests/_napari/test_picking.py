@@ -61,7 +61,9 @@ def test_reach_counts_screen_distance_on_thick_slices():
     assert pick(known, HERE, (10, 14), (1.0, 5.0)) is not None
 
 
-@pytest.mark.parametrize(("at", "corner"), [((4.5, 9.5), (False, False)), ((4.5, 29.5), (False, True)), ((19.5, 29.5), (True, True))])
+@pytest.mark.parametrize(
+    ("at", "corner"), [((4.5, 9.5), (False, False)), ((4.5, 29.5), (False, True)), ((19.5, 29.5), (True, True))]
+)
 def test_a_box_is_taken_by_its_corner_and_resized(at, corner):
     box = Box(HERE, (5, 10), (20, 30))
     grip = pick(PromptSet((box,)), HERE, at, REACH)
