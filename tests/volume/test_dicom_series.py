@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_medfm.errors import GeometryError
@@ -34,6 +34,7 @@ def headers(positions):
     return [replace(HEADER, position=tuple(map(float, position))) for position in positions]
 
 
+@settings(deadline=None)
 @given(order=st.permutations(range(6)), step=st.floats(0.1, 10), start=st.floats(-500, 500))
 def test_slices_in_any_order_are_put_in_order(order, step, start):
     arrangement = arrange(headers([(1, 2, start + step * index) for index in order]))
@@ -41,6 +42,7 @@ def test_slices_in_any_order_are_put_in_order(order, step, start):
     assert arrangement.affine @ (2, 3, 4, 1) == pytest.approx((-1 - 2 * 0.7, -2 - 3 * 0.8, start + 4 * step, 1))
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 30), min_size=4, max_size=20))
 def test_a_series_is_taken_exactly_when_no_slice_is_missing(places):
     ordered = sorted(places)

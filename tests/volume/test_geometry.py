@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_medfm.volume import Geometry, Plane, Volume, array_geometry
@@ -17,12 +17,14 @@ def oblique():
     return Geometry(SHAPE, affine)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(finite, finite, finite), min_size=1, max_size=5))
 def test_voxel_to_world_and_back_is_the_identity(points):
     geometry = oblique()
     assert np.allclose(geometry.to_voxel(geometry.to_world(points)), points, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(st.tuples(finite, finite))
 def test_pixels_of_a_2d_image_go_to_world_and_back(point):
     geometry = array_geometry((5, 6), (0.5, 0.7))
@@ -44,6 +46,7 @@ def test_planes_have_the_spacing_and_shape_of_their_two_axes(axis, spacing):
     assert volume.plane(planes[-1]).shape == planes[-1].shape(SHAPE)
 
 
+@settings(deadline=None)
 @given(axis=st.integers(0, 2), index=st.integers(0, 3), position=st.tuples(finite, finite))
 def test_a_position_in_a_plane_becomes_a_voxel_and_returns(axis, index, position):
     plane = Plane(axis, index)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -14,6 +14,7 @@ whole_arrays = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(whole_arrays, st.integers(-3, 3).filter(bool), st.integers(-40000, 40000))
 def test_whole_scales_of_whole_numbers_are_exact(array, slope, intercept):
     expected = array.astype(object) * slope + intercept
@@ -22,6 +23,7 @@ def test_whole_scales_of_whole_numbers_are_exact(array, slope, intercept):
     assert result.flags.c_contiguous
 
 
+@settings(deadline=None)
 @given(whole_arrays, st.tuples(st.booleans(), st.booleans(), st.booleans()))
 def test_turning_axes_round_in_place_gives_the_view(array, flips):
     view = array[tuple(slice(None, None, -1 if flip else None) for flip in flips[: array.ndim])]

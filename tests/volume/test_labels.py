@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -8,6 +8,7 @@ from napari_medfm.errors import UnsupportedDataError
 from napari_medfm.volume.labels import as_labels
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.int64, 6, elements=st.integers(0, 2**32 - 1)), st.sampled_from([np.uint8, np.uint16]))
 def test_values_are_kept_in_the_narrowest_type_that_holds_them(values, narrowest):
     labels = as_labels("labels", values, narrowest)
