@@ -1,6 +1,7 @@
 """The lane of the device, with the number of threads set once and for all."""
 
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -48,6 +49,6 @@ def keep_llvm_apart() -> None:
     sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
     try:
         with contextlib.suppress(ImportError):
-            import triton  # noqa: F401
+            importlib.import_module("triton")
     finally:
         sys.setdlopenflags(flags)
