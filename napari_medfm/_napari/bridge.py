@@ -118,7 +118,9 @@ class Bridge:
         self._layers.objects.refresh(extent=False, thumbnail=False)
 
     def _show_objects(self, _ids: frozenset[int] = frozenset()) -> None:
-        self._layers.colour(self._session.state.objects)
+        # A new colour table lets napari announce the selected label again, which nobody chose.
+        with self._layers.objects.events.selected_label.blocker(self._on_selected_label):
+            self._layers.colour(self._session.state.objects)
 
     def _show_active(self, _active: int | None = None) -> None:
         self._layers.objects.selected_label = self._paints()
