@@ -19,7 +19,7 @@ from napari_medfm.prompts import MaskPrompt, Point, Position, Prompt, PromptSet,
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane, Volume, Window, automatic_window
-from napari_medfm.workers import Dispatch, Lane, Priority
+from napari_medfm.workers import Dispatch, Lane, Priority, call_now
 
 NEIGHBOURS = 8
 """Slices embedded ahead of the visible one, those in scroll direction first."""
@@ -126,6 +126,9 @@ class LiveSegmentation:
         window: Window | None = None,
         dispatch: Dispatch | None = None,
     ) -> None:
+        if dispatch is call_now:
+            msg = "answers come on the lane's thread, which does not own the session: give no dispatch, and call wait"
+            raise ValueError(msg)
         self.events = LiveEvents()
         self._session = session
         self._predictor = predictor
@@ -134,9 +137,10 @@ class LiveSegmentation:
         self._dispatch = dispatch or self._inbox.put
         self._windows: dict[str, Window] = {} if window is None else {session.state.image: window}
         self._answers = _Answers()
-        self._pending: set[Future[Any]] = set()
+        self._pending: dict[Future[Any], PredictionRequest] = {}
         self._predictors = 0
         self._hover: object | None = None
+        self._hover_failed = False
         self._previewed: Plane | None = None
         self._embed_axis: int | None = None
         self._closed = False
@@ -160,19 +164,15 @@ class LiveSegmentation:
         return bool(self._pending)
 
     def set_predictor(self, predictor: Predictor) -> None:
-        """Let another model answer from now on; outstanding answers of the former one are dropped."""
+        """Let another model answer from now on, also what the former one was asked and did not answer yet."""
         self._predictor = predictor
         self._predictors += 1
-        self._answers.clear()
-        self.clear_hover()
-        self.pause_background()
+        self._start_over()
 
     def set_window(self, window: Window) -> None:
-        """Let the model see the current image through another window from now on."""
+        """Let the model see the current image through another window from now on; outstanding answers come anew."""
         self._windows[self._session.state.image] = window
-        self._answers.clear()
-        self.clear_hover()
-        self.pause_background()
+        self._start_over()
 
     def add_prompt(self, prompt: Prompt) -> None:
         """Add a prompt to the session's active object and ask the model.
@@ -284,7 +284,7 @@ class LiveSegmentation:
         self._closed = True
         for future in list(self._pending):
             future.cancel()
-        self._pending.clear()
+        self._set_pending({})
 
     def _ask(self, object_id: int | None, plane: Plane) -> None:
         try:
@@ -296,7 +296,7 @@ class LiveSegmentation:
             return
         channel = self._channel(f"click/{object_id}/{plane.axis}/{plane.index}")
         future = self._lane.submit(question.answer, priority=Priority.CLICK, channel=channel)
-        self._set_pending({*self._pending, future})
+        self._set_pending({**self._pending, future: question.request})
         self._when_done(future, partial(self._apply, question.request, time.perf_counter()))
 
     def _question(self, object_id: int | None, plane: Plane) -> Question | None:
@@ -332,28 +332,44 @@ class LiveSegmentation:
         return PromptSet((MaskPrompt.from_mask(plane, mask),)) if mask.any() else prompts
 
     def _apply(self, request: PredictionRequest, start: float, found: Future[MaskPrediction]) -> None:
-        if found.cancelled() or self._closed or request.context != self._context():
-            self._set_pending(self._pending - {found})
+        if self._closed:
             return
         try:
-            prediction = found.result()
-            spec = self._predictor.spec
-            done = self._session.apply_mask(
-                request,
-                prediction.mask,
-                model=spec.name,
-                model_digest=spec.model_digest or spec.encoder_digest,
-                quality=prediction.quality,
-            )
+            if not found.cancelled():
+                self._put(request, start, found.result())
         except Exception as error:  # noqa: BLE001 - whatever a model raises is told, and the session goes on
-            self._set_pending(self._pending - {found})
             self._tell(error)
-            return
+        finally:
+            self._set_pending({asked: what for asked, what in self._pending.items() if asked is not found})
+
+    def _put(self, request: PredictionRequest, start: float, prediction: MaskPrediction) -> None:
+        spec = self._predictor.spec
+        digest = spec.model_digest or spec.encoder_digest
+        done = request.context == self._context() and self._session.apply_mask(
+            request, prediction.mask, model=spec.name, model_digest=digest, quality=prediction.quality
+        )
         if done:
             self._answers.remember(request, prediction)
             seconds = time.perf_counter() - start
             self.events.applied.emit(request.object_id, request.plane, prediction.quality, seconds)
-        self._set_pending(self._pending - {found})
+        else:
+            self._ask_anew(request.object_id, request.plane)
+
+    def _ask_anew(self, object_id: int, plane: Plane) -> None:
+        """Ask again if an answer was dropped but prompts still wait for one, unless that would cost a redo."""
+        asked = [request for request in self._pending.values() if request.subject == (object_id, plane)]
+        waits = (object_id, plane) in outstanding(self._session.state)
+        if waits and len(asked) == 1 and not self._session.can_redo:  # the one is the answer that was dropped
+            self._ask(object_id, plane)
+
+    def _start_over(self) -> None:
+        """Forget what depends on model and window, and ask again what was not answered yet."""
+        self._answers.clear()
+        self._hover_failed = False
+        self.clear_hover()
+        self.pause_background()
+        for request in list(self._pending.values()):
+            self._ask(request.object_id, request.plane)
 
     def _show_preview(self, request: PredictionRequest, token: object, found: Future[MaskPrediction | None]) -> None:
         if found.cancelled() or self._hover is not token or self._closed:
@@ -364,7 +380,9 @@ class LiveSegmentation:
         error = found.exception()
         if error is not None:
             self.clear_hover()
-            self._tell(error)
+            if not self._hover_failed:  # once is enough: the pointer moves on
+                self._tell(error)
+            self._hover_failed = True
             return
         prediction = found.result()
         if prediction is not None:
@@ -408,8 +426,8 @@ class LiveSegmentation:
             error = MedfmError(self._predictor.spec.title, reason, "Try again, or choose another model.")
         self.events.failed.emit(error)
 
-    def _set_pending(self, pending: set[Future[Any]]) -> None:
-        before, self._pending = self.busy, set(pending)
+    def _set_pending(self, pending: dict[Future[Any], PredictionRequest]) -> None:
+        before, self._pending = self.busy, pending
         if self.busy != before:
             self.events.busy_changed.emit(self.busy)
 

@@ -13,7 +13,8 @@ from napari_medfm.volume import Plane
 class PredictionRequest:
     """A question to a model; also, as a value, the generation of its answer.
 
-    Two requests are equal if the same answer is right for both.
+    Two requests are equal if the same answer is right for both; an answer whose request
+    no longer equals the current one is stale.
 
     Attributes
     ----------
@@ -36,9 +37,9 @@ class PredictionRequest:
     context: str = ""
 
     @property
-    def generation(self) -> "PredictionRequest":
-        """What an answer must still equal to count: the request itself."""
-        return self
+    def subject(self) -> tuple[int, Plane]:
+        """The object and the slice."""
+        return self.object_id, self.plane
 
 
 def resolve(

@@ -1,5 +1,7 @@
 """The voxels of a session: labels, what lies beneath them, and what the hand drew."""
 
+import math
+import mmap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,9 +61,9 @@ class VoxelStore:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
-        self.labels: Labels = np.zeros(shape, np.uint16)
-        self.hand: NDArray[np.int32] = np.zeros(shape, np.int32)
-        self._beneath: list[Labels] = [np.zeros(shape, np.uint16)]
+        self.labels: Labels = blank(shape, np.dtype(np.uint16))
+        self.hand: NDArray[np.int32] = blank(shape, np.dtype(np.int32))
+        self._beneath: list[Labels] = [blank(shape, np.dtype(np.uint16))]
         self._written: dict[int, Region] = {}
         self._reach: dict[int, Region] = {}
         self._shown: Counter[int] = Counter()
@@ -87,7 +89,7 @@ class VoxelStore:
         if level == HAND:
             return self.hand
         while level > len(self._beneath):
-            self._beneath.append(np.zeros(self.shape, self.labels.dtype))
+            self._beneath.append(blank(self.shape, self.labels.dtype))
         return self._beneath[level - 1] if level else self.labels
 
     def make_room(self, largest_id: int) -> bool:
@@ -206,6 +208,19 @@ class VoxelStore:
         for cut, sign in ((edit.before, -1), (edit.after, +1)):
             for below, top, count in _pairs([level[changed] for level in cut.levels]):
                 self._covered[below][top] += sign * count
+
+
+def blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return zeros that take memory page by page, as they are written.
+
+    `numpy.zeros` asks for huge pages, and then a mask on a coronal slice, which touches
+    a row of every axial one, would fill the memory of the whole volume at once.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if not size or not hasattr(mmap, "MAP_PRIVATE"):  # Windows has no huge pages to avoid
+        return np.zeros(shape, dtype)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype).reshape(shape)
 
 
 def _arrays(cut: Cut) -> dict[int, NDArray[Any]]:

@@ -155,10 +155,12 @@ class SessionMachine(RuleBasedStateMachine):
     def is_active_locked(self):
         return self.active() is not None and self.model.locked(self.active())
 
-    @rule(plane=planes, place=picks, positive=st.booleans())
-    def click(self, plane, place, positive):
+    @rule(plane=planes, place=picks, positive=st.booleans(), number=bits, waits=st.booleans())
+    def click(self, plane, place, positive, number, waits):
         rows, columns = plane.shape(SHAPE)
         self.prompt(Point(plane, (float(place % rows), float(place // rows % columns)), positive))
+        if not (waits or self.is_active_locked()):
+            self.answer(0, number, latest=True)
 
     @rule(plane=planes, number=bits)
     def draw_mask(self, plane, number):
