@@ -6,6 +6,7 @@ lane knows no model and no widget: it takes callables, hands out futures, and
 always serves the most urgent one next. `Latest` drops answers that came too late.
 """
 
+import atexit
 import heapq
 import itertools
 import logging
@@ -30,6 +31,7 @@ A Qt hop in the interface, `call_now` in a script, and ``queue.SimpleQueue().put
 wherever the owner empties a queue itself.
 """
 
+_LAST_STEP_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -79,6 +81,7 @@ class Lane:
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._serve, name=f"medfm-{name}", daemon=True)
+        atexit.register(self._end_with_program)
         self._thread.start()
 
     def submit(self, task: Callable[[], T], *, priority: Priority = Priority.CLICK, channel: str = "") -> Future[T]:
@@ -161,6 +164,11 @@ class Lane:
         if wait and threading.current_thread() is not self._thread:
             self._thread.join()
 
+    def _end_with_program(self) -> None:
+        # A library that is computing while the interpreter is taken down may crash; a hanging one must not keep it up.
+        self.close(wait=False)
+        self._thread.join(_LAST_STEP_SECONDS)
+
     def __enter__(self) -> Self:
         return self
 
@@ -190,6 +198,7 @@ class Lane:
             job.future.cancel()
             self._retire(job)
         self._settle()
+        atexit.unregister(self._end_with_program)
 
     def _prepare(self) -> BaseException | None:
         try:
@@ -270,7 +279,8 @@ class Latest:
     lane : Lane
         Works on the questions.
     dispatch : callable
-        Brings a callback to the owner's thread.
+        Brings a callback to the owner's thread. With `call_now` there is none: the
+        answer comes on the lane's thread and may cross with the next question.
     priority : Priority
         Urgency of the questions.
     """

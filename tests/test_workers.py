@@ -347,16 +347,39 @@ def test_a_lane_can_be_closed_from_its_own_thread(lane):
     lane.close()
 
 
+def run_program(script):
+    """Run a Python program that imports everything it needs, and return what it printed."""
+    program = "import itertools, threading\nfrom napari_medfm.workers import Lane\n" + script
+    done = subprocess.run([sys.executable, "-c", program], timeout=SOON, check=True, capture_output=True, text=True)
+    assert not done.stderr
+    return done.stdout
+
+
 def test_a_program_ends_although_a_lane_is_busy():
-    script = """
-import itertools, threading
-from napari_medfm.workers import Lane
+    stdout = run_program("""
 stepped = threading.Event()
 lane = Lane()
 lane.submit_steps(itertools.count(), on_step=lambda _: stepped.set())
 assert stepped.wait(20)
-"""
-    assert subprocess.run([sys.executable, "-c", script], timeout=SOON, check=False).returncode == 0
+print("end")
+""")
+    assert stdout == "end\n"
+
+
+def test_a_program_lets_the_running_task_finish_before_it_ends():
+    stdout = run_program("""
+begun = threading.Event()
+def task():
+    begun.set()
+    threading.Event().wait(0.3)
+    print("finished")
+lane = Lane()
+lane.submit(task)
+lane.submit(lambda: print("never begun"))
+assert begun.wait(20)
+lane.close(wait=False)
+""")
+    assert stdout == "finished\n"
 
 
 def test_the_lane_keeps_no_hold_of_what_it_has_done(lane):
