@@ -193,7 +193,7 @@ def demo(
     classes: Annotated[Path, typer.Option(help="Class list; expert label k is its k-th class.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for labels and picture.")] = Path("out"),
     only: Annotated[list[str] | None, typer.Option(help="A class to segment; may be repeated. Default: all.")] = None,
-    clicks: Annotated[int, typer.Option(min=1, help="Clicks per slice at most.")] = 3,
+    clicks: Annotated[int, typer.Option(min=1, help="Clicks per slice at most.")] = 5,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the session, for the panel to resume.")] = False,
 ) -> list[Row]:
     """Let a robot user segment an image as an expert did, and compare: labels, a picture, Dice per object."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import find_boundaries
 
 from napari_medfm.session import AnnotationSession
@@ -14,7 +15,7 @@ from napari_medfm.volume import Plane, Volume, Window, edge_letters, rows_grow_u
 Colours = Mapping[int, tuple[int, int, int]]
 """Red, green, blue, 0..255, of each label."""
 
-_SIDE = 320  # pixels of the longest side of the volume
+_SIDE = 400  # pixels of the longest side of the volume
 _GAP = 4
 _TITLE = 16
 _OPACITY = 0.3
@@ -42,7 +43,8 @@ def draw_planes(
     Returns
     -------
     PIL.Image.Image
-        RGB; square pixels, radiological convention, head up, letters at the edges.
+        RGB; axial beside coronal above sagittal; square pixels, radiological convention,
+        head up, letters at the edges.
     """
     planes = [Plane()] if volume.ndim == 2 else [Plane(axis, at[axis]) for axis in range(3)]
     strips = [
@@ -57,7 +59,7 @@ def draw_planes(
 
 
 def draw_comparison(session: AnnotationSession, masks: Mapping[int, NDArray[np.bool_]], window: Window) -> Image.Image:
-    """Draw what a session holds above what an expert marked, in the planes through the middle of the smallest object.
+    """Draw what a session holds above what an expert marked, in the planes through the heart of the smallest object.
 
     Parameters
     ----------
@@ -72,10 +74,11 @@ def draw_comparison(session: AnnotationSession, masks: Mapping[int, NDArray[np.b
     expert = np.zeros_like(session.labels)
     for number in by_size:
         expert[masks[number]] = number
-    middle = np.argwhere(masks[by_size[-1]]).mean(axis=0).round().astype(int)
+    depth = distance_transform_edt(masks[by_size[-1]], sampling=session.volume.spacing)
+    heart = tuple(int(index) for index in np.unravel_index(np.argmax(depth), depth.shape))
     colours = {number: thing.colour for number, thing in session.state.objects.items()}
     rows = {"session": session.labels, "expert": expert}
-    return draw_planes(session.volume, window, rows, colours, tuple(middle.tolist()))
+    return draw_planes(session.volume, window, rows, colours, heart)
 
 
 def _panel(volume: Volume, window: Window, labels: NDArray[Any], colours: Colours, plane: Plane) -> Image.Image:
@@ -127,11 +130,15 @@ def _write_letters(panel: Image.Image, volume: Volume, plane: Plane) -> None:
 
 
 def _strip(title: str, panels: list[Image.Image]) -> Image.Image:
-    width = sum(panel.width + _GAP for panel in panels) - _GAP
-    strip = Image.new("RGB", (width, _TITLE + max(panel.height for panel in panels) + _GAP))
+    """Set the first panel beside the others, which stand one below the other."""
+    first, others = panels[0], panels[1:]
+    width = first.width + max((_GAP + panel.width for panel in others), default=0)
+    height = max(first.height, sum(panel.height + _GAP for panel in others) - _GAP)
+    strip = Image.new("RGB", (width, _TITLE + height + _GAP))
     ImageDraw.Draw(strip).text((2, 2), title, _WHITE)
-    left = 0
-    for panel in panels:
-        strip.paste(panel, (left, _TITLE))
-        left += panel.width + _GAP
+    strip.paste(first, (0, _TITLE))
+    top = _TITLE
+    for panel in others:
+        strip.paste(panel, (first.width + _GAP, top))
+        top += panel.height + _GAP
     return strip

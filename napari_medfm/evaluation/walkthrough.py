@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.errors import MedfmError, ModelError
-from napari_medfm.prompts import Prompt, PromptSet
+from napari_medfm.prompts import Position, Prompt
 from napari_medfm.session import AnnotationSession, LiveSegmentation, ObjectClass
-from napari_medfm.simulation import dice, run_robot
+from napari_medfm.simulation import dice, iou, next_click
 from napari_medfm.volume import Plane
 
 _PATIENCE = 600.0  # seconds; the largest encoders need minutes per slice on a CPU
@@ -102,12 +102,17 @@ def expert_masks(expert: NDArray[Any], classes: Sequence[ObjectClass]) -> dict[s
 
 
 def segment_like_expert(
-    session: AnnotationSession, live: LiveSegmentation, masks: Mapping[str, Mask], *, clicks: int = 5
+    session: AnnotationSession,
+    live: LiveSegmentation,
+    masks: Mapping[str, Mask],
+    *,
+    clicks: int = 5,
+    enough: float = 0.9,
 ) -> Iterator[ObjectScore]:
     """Segment one object per class by simulated clicks, on every axial slice that the expert marked.
 
-    On each slice the robot clicks where the error is deepest (RITM's rule) until nothing
-    is wrong or its clicks are spent. Objects are done in the order given and accepted.
+    On each slice the robot clicks where the error is deepest (RITM's rule) until the mask
+    is good enough or its clicks are spent. Objects are done in the order given and accepted.
 
     Parameters
     ----------
@@ -119,6 +124,9 @@ def segment_like_expert(
         What the expert marked, by class name, see `expert_masks`.
     clicks : int
         Clicks per slice at most.
+    enough : float
+        IoU with the expert at which the robot goes to the next slice; 0.9 is the target
+        of the literature's NoC@90.
 
     Yields
     ------
@@ -134,22 +142,29 @@ def segment_like_expert(
         start = time.perf_counter()
         object_id = session.add_object(name, name)
         marked = [plane for plane in session.volume.geometry.planes() if plane.take(truth, truth.ndim).any()]
-        spent = sum(_segment_slice(session, live, plane, truth, clicks) for plane in marked)
+        spent = sum(
+            _segment_slice(session, live, plane, plane.take(truth, truth.ndim), clicks, enough) for plane in marked
+        )
         session.accept(object_id)
         yield ObjectScore(
             name, object_id, len(marked), spent, _dice(session, object_id, truth), time.perf_counter() - start
         )
 
 
-def _segment_slice(session: AnnotationSession, live: LiveSegmentation, plane: Plane, truth: Mask, clicks: int) -> int:
-    object_id = session.state.object().id
-
-    def answer(prompts: PromptSet, previous: Mask | None) -> Mask:
-        ask(live, prompts[-1])
-        return session.object_mask(object_id, plane)
-
-    trace = run_robot(answer, plane.take(truth, truth.ndim), max_clicks=clicks, plane=plane)
-    return len(trace.prompts)
+def _segment_slice(
+    session: AnnotationSession, live: LiveSegmentation, plane: Plane, truth: Mask, clicks: int, enough: float
+) -> int:
+    """Click into the active object on one slice; return how often."""
+    thing = session.state.object().id
+    clicked: list[Position] = []
+    while len(clicked) < clicks:
+        mask = session.object_mask(thing, plane)
+        click = next_click(mask, truth, clicked, plane)
+        if click is None or iou(mask, truth) >= enough:
+            break
+        ask(live, click)
+        clicked.append(click.position)
+    return len(clicked)
 
 
 def _dice(session: AnnotationSession, object_id: int, truth: Mask) -> float:

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_medfm.evaluation import draw_planes
-from napari_medfm.volume import Geometry, Volume, Window, array_geometry
+from napari_medfm.evaluation import draw_comparison, draw_planes
+from napari_medfm.session import AnnotationSession
+from napari_medfm.volume import Geometry, Volume, Window, array_geometry, fingerprint
 
 COLOURS = {1: (255, 0, 0), 2: (0, 255, 0)}
+SIDE, GAP, TITLE = 400, 4, 16
 WINDOW = Window("test", 0, 100)
 
 
@@ -28,10 +30,9 @@ def reddish(picture):
 
 
 def test_a_cube_in_millimetres_is_drawn_as_three_squares(volume):
-    picture = draw_planes(volume, WINDOW, {"result": np.ones(volume.shape, np.uint8)}, COLOURS, (5, 10, 20))
-    assert picture.width == 3 * 320 + 2 * 4
-    columns = reddish(np.asarray(picture).astype(int)).any(axis=0)
-    assert np.count_nonzero(columns) == 3 * 320
+    marked = reddish(draw(volume, np.ones(volume.shape, np.uint8)))
+    assert np.count_nonzero(marked.any(axis=0)) == 2 * SIDE  # axial; coronal above sagittal
+    assert np.count_nonzero(marked.any(axis=1)) == 2 * SIDE
 
 
 def test_every_label_volume_has_a_row(volume):
@@ -53,26 +54,26 @@ def test_an_outline_is_in_full_colour_and_the_inside_shows_the_image(volume):
 def test_the_head_is_up_in_a_coronal_slice(volume):
     labels = np.zeros(volume.shape, np.uint8)
     labels[-2:] = 1  # the last axial slices lie towards the head
-    coronal = reddish(draw(volume, labels))[16:336, 324:644]
+    coronal = reddish(draw(volume, labels))[TITLE : TITLE + SIDE, SIDE + GAP :]
     rows = np.flatnonzero(coronal.any(axis=1))
-    assert rows.max() < 320 // 2
+    assert rows.max() < SIDE // 2
 
 
 def test_the_face_is_up_and_left_is_right_in_an_axial_slice(volume):
     labels = np.zeros(volume.shape, np.uint8)
     labels[:, :4, -4:] = 1  # anterior, at the patient's left
-    axial = reddish(draw(volume, labels))[16:336, :320]
+    axial = reddish(draw(volume, labels))[TITLE : TITLE + SIDE, :SIDE]
     rows, columns = np.nonzero(axial)
-    assert rows.max() < 320 // 2
-    assert columns.min() > 320 // 2
+    assert rows.max() < SIDE // 2
+    assert columns.min() > SIDE // 2
 
 
 def test_letters_stand_at_the_edges_only_if_the_position_is_known(volume):
     nothing = np.zeros(volume.shape, np.uint8)
     known = draw(volume, nothing)
     guessed = draw(replace(volume, geometry=replace(volume.geometry, known=False)), nothing)
-    assert known[16:336].max() > 0
-    assert guessed[16:336].max() == 0
+    assert known[TITLE:].max() > 0
+    assert guessed[TITLE:].max() == 0
 
 
 def test_a_2d_image_is_one_panel():
@@ -80,4 +81,18 @@ def test_a_2d_image_is_one_panel():
     labels = np.zeros(plain.shape, np.uint8)
     labels[:10] = 2
     picture = draw_planes(Volume(np.zeros(plain.shape), plain), WINDOW, {"result": labels}, COLOURS, (0, 0))
-    assert picture.width == 320
+    assert picture.width == SIDE
+
+
+def test_a_comparison_goes_through_the_heart_of_the_smallest_object(volume):
+    small, large = np.zeros((2, *volume.shape), bool)
+    large[:, :5] = True
+    small[8, 12:15, 30:35] = True
+    small[2, 18, 2] = True  # the mean of both parts lies in neither
+    with AnnotationSession.create(volume, fingerprint(volume)) as session:
+        for mask in (large, small):
+            session.write_voxels(session.add_object(), tuple(slice(0, n) for n in mask.shape), mask)
+        picture = draw_comparison(session, {1: large, 2: small}, WINDOW)
+        labels, colours = session.labels, {number: thing.colour for number, thing in session.state.objects.items()}
+    rows = {"session": labels, "expert": labels}
+    assert picture == draw_planes(volume, WINDOW, rows, colours, (8, 13, 32))

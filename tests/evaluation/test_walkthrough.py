@@ -61,6 +61,14 @@ def test_an_object_is_segmented_on_every_slice_that_the_expert_marked(session, l
     assert session.state.object(score.object_id).class_name == "other"
 
 
+def test_the_robot_goes_on_to_the_next_slice_when_the_mask_is_good_enough(session, live, small_labels):
+    masks = {"other": expert_masks(small_labels, CLASSES)["other"]}
+    (hasty,) = segment_like_expert(session, live, masks, clicks=4, enough=0.3)
+    session.delete_object(hasty.object_id)
+    (careful,) = segment_like_expert(session, live, masks, clicks=4, enough=1.0)
+    assert hasty.slices <= hasty.clicks < careful.clicks
+
+
 def test_a_lesion_inside_an_organ_stays_part_of_it(session, live, small_labels):
     middle = {
         name: mask & (np.arange(12) == 6)[:, None, None] for name, mask in expert_masks(small_labels, CLASSES).items()
