@@ -4,24 +4,28 @@ The frame: x towards the patient's left, y towards the back, z towards the head,
 x = 0 is the midline, z = 0 the lowest slice of the sample, about the lower kidney poles.
 """
 
+import itertools
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
+from phantom import Phantom, Slice, Structure
 from scipy.ndimage import gaussian_filter
 from shapes import Canvas, Field, Grain, Place, Waves, common, union
 
-LABELS = {
-    1: "liver",
-    2: "spleen",
-    3: "right kidney",
-    4: "left kidney",
-    5: "vertebrae",
-    6: "aorta",
-    7: "liver lesion",
-}
-LIVER, SPLEEN, RIGHT_KIDNEY, LEFT_KIDNEY, VERTEBRAE, AORTA, LESION = LABELS
+from napari_medfm.volume import Geometry
+
+STRUCTURES = (
+    Structure("liver", "#b4513c"),
+    Structure("spleen", "#7a4fa3"),
+    Structure("right kidney", "#e3b23c"),
+    Structure("left kidney", "#d9822b"),
+    Structure("vertebrae", "#e8e3d3"),
+    Structure("aorta", "#d7263d"),
+    Structure("liver lesion", "#3fae49", parent="liver"),
+)
+LIVER, SPLEEN, RIGHT_KIDNEY, LEFT_KIDNEY, VERTEBRAE, AORTA, LESION = range(1, 8)
 
 AIR, LUNG, FAT, SKIN, MUSCLE, WATER = -1000.0, -840.0, -105.0, 15.0, 58.0, 8.0
 NOISE = 11.0
@@ -70,7 +74,7 @@ class Grid:
     @property
     def line(self) -> Field:
         """Coordinates in mm of the rows, and of the columns."""
-        return (np.arange(self.size) - (self.size - 1) / 2) * self.spacing[1]
+        return np.asarray((np.arange(self.size) - (self.size - 1) / 2) * self.spacing[1])
 
 
 SAMPLE = Grid(26, 240, (5.0, 1.5), layers=5)
@@ -99,7 +103,7 @@ class Abdomen:
         self._twigs = [_twig(rng) for _ in range(110)]
         self._latest: tuple[tuple[float, Grid], Field, NDArray[np.uint8]] | None = None
 
-    def slice(self, index: int, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    def slice(self, index: int, grid: Grid) -> Slice:
         """Return the image in HU and the labels of one slice, counted from below."""
         clean, labels = self._clean(grid.height(index), grid)
         rng = np.random.default_rng([self._seed, index])
@@ -163,7 +167,7 @@ class Abdomen:
 
     def _paint_bowel(self, canvas: Canvas, frame: "_Frame") -> None:
         for path in self._twigs:
-            canvas.tube(path, np.linspace(2.2, 1.2, len(path)), 135.0)
+            canvas.tube(path, (2.2, 1.8, 1.5, 1.2), 135.0)
         for path, radius, content in self._loops:
             canvas.tube(path, [radius] * len(path), 92.0)
             canvas.tube(path, [radius - 2.6] * len(path), content)
@@ -235,10 +239,9 @@ class Abdomen:
 
     def _paint_pancreas(self, canvas: Canvas) -> None:
         path = ((46, 2, -30), (62, -14, 2), (80, -4, 44), (96, 18, 78))
-        shape = None
-        for start, stop, radii in zip(path[:-1], path[1:], ((12, 9), (9, 9), (9, 7)), strict=True):
-            piece = canvas.capsule(start, stop, radii)
-            shape = piece if shape is None else np.minimum(shape, piece)
+        radii = ((12.0, 9.0), (9.0, 9.0), (9.0, 7.0))
+        pieces = [canvas.capsule(*ends, wide) for ends, wide in zip(itertools.pairwise(path), radii, strict=True)]
+        shape = np.minimum.reduce(pieces)
         lobules = 1.8 * self._lobes.on(canvas)
         canvas.paint(shape + lobules, 98 + 9 * self._fine.on(canvas))
 
@@ -355,6 +358,16 @@ class _Frame:
         lean = 0.16 * (self._canvas.z - middle)
         hilum = self._canvas.ellipsoid((middle, 34, (38 - lean) * side), (26, 12, 17), 20 * side)
         return common(self.kidney_bed(side), -hilum)
+
+
+def phantom(grid: Grid = SAMPLE, seed: int = 2026) -> Phantom:
+    """Return the abdomen on a grid; the patient lies straight, the midline at world x = 0."""
+    thickness, pixel = grid.spacing
+    affine = np.eye(4)
+    affine[:3, :3] = ((0, 0, -pixel), (0, -pixel, 0), (thickness, 0, 0))
+    affine[:3, 3] = (-grid.line[0], -grid.line[0] - 40.0, thickness / 2 - 620.0)
+    draw = partial(Abdomen(seed).slice, grid=grid)
+    return Phantom("abdomen_ct", "CT", STRUCTURES, Geometry(grid.shape, affine), draw)
 
 
 def reconstruction_noise(size: int, pixel: float, rng: np.random.Generator) -> Field:

@@ -9,11 +9,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from phantom import Phantom, Slice, Structure
+from scipy.ndimage import label
 from shapes import Canvas, Field, Grain, Place, Waves, common, union
 
-LABELS = {1: "grey matter", 2: "white matter", 3: "ventricles", 4: "lesion", 5: "cerebellum", 6: "brainstem"}
-GREY, WHITE, VENTRICLE, LESION, CEREBELLUM, STEM = LABELS
+from napari_medfm.volume import Geometry
+
+STRUCTURES = (
+    Structure("grey matter", "#9a7b6a"),
+    Structure("white matter", "#f1e9d2"),
+    Structure("ventricles", "#3b6fc4"),
+    Structure("lesion", "#3fae49", parent="white matter"),
+    Structure("cerebellum", "#d9822b"),
+    Structure("brainstem", "#a44a9b"),
+)
+GREY, WHITE, VENTRICLE, LESION, CEREBELLUM, STEM = range(1, 7)
 
 SHAPE = (30, 240, 196)
 SPACING = (4.0, 0.9, 0.9)
@@ -35,10 +45,10 @@ LESIONS: tuple[tuple[Place, Place, float], ...] = (
     ((18, -27, -18), (5, 7, 4), -30),
     ((36, -12, -26), (4, 4, 5), 0),
     ((38, 20, 30), (4.5, 5, 4), 40),
-    ((34, -34, 27), (4, 4, 3.5), 0),
+    ((33, -34, 25), (4.5, 4.5, 4), 0),
     ((12, 46, 31), (4, 7, 4), -20),
-    ((46, 2, -34), (4, 3.5, 4), 0),
-    ((47, 26, -24), (4, 3.5, 5), 20),
+    ((44, 4, -30), (4, 4, 4), 0),
+    ((45, 28, -22), (4.5, 4, 5), 20),
 )
 """Centre and radii in mm, turn in degrees."""
 
@@ -65,7 +75,7 @@ class Brain:
         self._coarse = Waves.random(rng, (9, 26), 20)
         self._bias = Waves.random(rng, (260, 420), 4)
 
-    def slice(self, index: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    def slice(self, index: int) -> Slice:
         """Return the image and the labels of one slice, counted from below."""
         middle = LOWEST + (index + 0.5) * SPACING[0]
         layers = [self.layer(middle + offset) for offset in (-SPACING[0] / 3, 0.0, SPACING[0] / 3)]
@@ -77,7 +87,7 @@ class Brain:
 
     def layer(self, z: float) -> Canvas:
         """Return an infinitely thin slice without noise or bias at a height in mm."""
-        down, across = ((np.arange(size) - (size - 1) / 2) * SPACING[1] for size in SHAPE[1:])
+        down, across = (np.asarray((np.arange(size) - (size - 1) / 2) * SPACING[1]) for size in SHAPE[1:])
         sway = [1.5 * waves.at(z, down, across) for waves in self._sway]
         canvas = Canvas.blank(z, (down, across), (sway[0], sway[1]), 0.0)
         frame = _Frame(canvas, self._ripple.on(canvas))
@@ -151,7 +161,7 @@ class Brain:
         canvas.paint(white, MEDULLA + 7 * fine + 10 * self._coarse.on(canvas), WHITE)
         self._paint_nuclei(canvas, frame.ripple)
         for place, radii, turn in LESIONS:
-            shape = common(canvas.ellipsoid(place, radii, turn) + 0.7 * frame.ripple, 1.0 - cortical)
+            shape = _in_one_piece(common(canvas.ellipsoid(place, radii, turn) + 0.7 * frame.ripple, 1.0 - cortical))
             edge = np.clip(-shape / 2.5, 0.35, 1.0)
             canvas.paint(shape, MEDULLA + (PLAQUE - MEDULLA) * edge + 8 * fine, LESION)
         self._paint_ventricles(canvas)
@@ -285,8 +295,18 @@ _HORNS: tuple[tuple[tuple[Place, Place], tuple[float, float]], ...] = (
 """Ends and radii of the pieces of one lateral ventricle: horns in front, behind and at the side."""
 
 
-def _mirrored(ends: tuple[Place, Place], side: int) -> list[Place]:
-    return [(z, y, x * side) for z, y, x in ends]
+def _mirrored(ends: tuple[Place, Place], side: int) -> tuple[Place, Place]:
+    (z0, y0, x0), (z1, y1, x1) = ends
+    return (z0, y0, x0 * side), (z1, y1, x1 * side)
+
+
+def _in_one_piece(shape: Field) -> Field:
+    """Return a shape without what furrows cut off from its largest part in this plane."""
+    parts, count = label(shape < 0)
+    if count < 2:
+        return shape
+    largest = np.argmax(np.bincount(parts.ravel())[1:]) + 1
+    return np.where((parts == largest) | (parts == 0), shape, 2.0)
 
 
 def _scanned(image: Field, noise: Field) -> Field:
@@ -311,7 +331,12 @@ def _paint_stem(canvas: Canvas) -> None:
     canvas.tube(((-10, 0, 1), (-30, -2, 0), (-50, 6, 3)), (1.8, 2.0, 1.8), 20.0)  # basilar artery, a flow void
 
 
-def affine() -> NDArray[np.float64]:
+def phantom(seed: int = 1849) -> Phantom:
+    """Return the head on its tilted grid."""
+    return Phantom("brain_mr", "MR", STRUCTURES, Geometry(SHAPE, _affine()), Brain(seed).slice)
+
+
+def _affine() -> Field:
     """Return canonical voxel coordinates (z, y, x, 1) to RAS mm, tilted by `AFFINE_TURN`."""
     about_x, about_y, about_z = np.deg2rad(AFFINE_TURN)
     turns = [_rotation(1, 2, about_x), _rotation(2, 0, about_y), _rotation(0, 1, about_z)]
@@ -323,7 +348,7 @@ def affine() -> NDArray[np.float64]:
     return np.round(matrix, 6)
 
 
-def _rotation(first: int, second: int, angle: float) -> NDArray[np.float64]:
+def _rotation(first: int, second: int, angle: float) -> Field:
     matrix = np.eye(3)
     matrix[[first, second], [first, second]] = np.cos(angle)
     matrix[first, second], matrix[second, first] = -np.sin(angle), np.sin(angle)

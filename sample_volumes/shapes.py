@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 Field = NDArray[np.float64]
+Level = Field | float
 Place = tuple[float, float, float]
 
 _FAR = 60.0
@@ -52,7 +53,7 @@ class Canvas:
     pixel: float
 
     @classmethod
-    def blank(cls, z: float, lines: tuple[Field, Field], warp: tuple[ArrayLike, ArrayLike], intensity: float) -> Self:
+    def blank(cls, z: float, lines: tuple[Field, Field], warp: tuple[Level, Level], intensity: float) -> Self:
         """Return an even plane over straight coordinates, warped by the given mm."""
         down, across = lines
         y = np.broadcast_to(down[:, None] + warp[0], (len(down), len(across)))
@@ -60,7 +61,7 @@ class Canvas:
         labels = np.zeros(y.shape, np.uint8)
         return cls(z, down, across, y, x, np.full(y.shape, intensity), labels, float(down[1] - down[0]))
 
-    def paint(self, distance: Field, intensity: ArrayLike, label: int | None = None) -> None:
+    def paint(self, distance: Field, intensity: Level, label: int | None = None) -> None:
         """Cover the inside of a shape, mixing along its edge; `label` None leaves the labels."""
         if distance.min() > self.pixel:
             return
@@ -123,7 +124,7 @@ def union(first: Field, second: Field, blend: float = 1e-6) -> Field:
     return np.asarray(np.minimum(first, second) - overlap**2 / (4 * blend))
 
 
-def common(*shapes: ArrayLike) -> Field:
+def common(*shapes: Level) -> Field:
     """Return the distance to what lies in every shape; negate one to cut it out."""
     result = np.asarray(shapes[0], dtype=np.float64)
     for shape in shapes[1:]:
@@ -160,6 +161,13 @@ class Waves:
         first = down[:, None] * self.vectors[:, 1] + z * self.vectors[:, 0] + self.phases
         second = across[:, None] * self.vectors[:, 2]
         total = np.sin(first) @ np.cos(second).T + np.cos(first) @ np.sin(second).T
+        return np.asarray(total * np.sqrt(2 / len(self.phases)))
+
+    def through(self, z: Field, y: Field, x: Field) -> Field:
+        """Return the field at scattered places in mm, of any one shape."""
+        total = np.zeros(y.shape)
+        for (kz, ky, kx), phase in zip(self.vectors, self.phases, strict=True):
+            total += np.sin(z * kz + y * ky + x * kx + phase)
         return np.asarray(total * np.sqrt(2 / len(self.phases)))
 
     def sheets(self, z: Field, y: Field, x: Field) -> Field:
@@ -204,7 +212,7 @@ class Grain:
         side = len(self.tile)
         plane = self.tile[int(np.floor(canvas.z / self.step)) % side]
         rows, columns = (np.floor(line / self.step).astype(np.intp) % side for line in (canvas.down, canvas.across))
-        return plane[np.ix_(rows, columns)].astype(np.float64)
+        return np.asarray(plane[np.ix_(rows, columns)], dtype=np.float64)
 
 
 def _between(line: Field, low: float, high: float) -> slice:

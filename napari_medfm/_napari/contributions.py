@@ -125,7 +125,7 @@ def ultrasound() -> list[LayerData]:
 def sample_folder() -> Path:
     """Return the folder of the phantoms: in the package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
-    shipped = package / "sample_volumes"
+    shipped = package / "sample-volumes"  # a hyphen, so that nothing takes the folder for a package
     return shipped if shipped.is_dir() else package.parent / "sample_volumes"
 
 
