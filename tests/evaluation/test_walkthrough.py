@@ -9,6 +9,7 @@ from napari_medfm.inference import MemoryStore, Predictor, open_lane
 from napari_medfm.models import load_model
 from napari_medfm.prompts import Point
 from napari_medfm.session import AnnotationSession, LiveSegmentation, ObjectClass
+from napari_medfm.simulation import iou
 from napari_medfm.volume import Plane, fingerprint
 
 CLASSES = (ObjectClass("organ"), ObjectClass("lesion", parent="organ"), ObjectClass("other"), ObjectClass("absent"))
@@ -61,12 +62,15 @@ def test_an_object_is_segmented_on_every_slice_that_the_expert_marked(session, l
     assert session.state.object(score.object_id).class_name == "other"
 
 
-def test_the_robot_goes_on_to_the_next_slice_when_the_mask_is_good_enough(session, live, small_labels):
-    masks = {"other": expert_masks(small_labels, CLASSES)["other"]}
-    (hasty,) = segment_like_expert(session, live, masks, clicks=4, enough=0.3)
-    session.delete_object(hasty.object_id)
-    (careful,) = segment_like_expert(session, live, masks, clicks=4, enough=1.0)
-    assert hasty.slices <= hasty.clicks < careful.clicks
+def test_the_robot_leaves_a_slice_alone_that_is_good_enough(session, live, small_labels):
+    truth = expert_masks(small_labels, CLASSES)["other"]
+    (first,) = segment_like_expert(session, live, {"other": truth}, clicks=8)
+    plane = Plane(0, 5)
+    reached = iou(session.object_mask(first.object_id, plane), plane.take(truth))
+    assert reached >= 0.9
+    session.delete_object(first.object_id)
+    (hasty,) = segment_like_expert(session, live, {"other": truth}, enough=0.0)
+    assert (hasty.clicks, hasty.dice) == (0, 0.0)
 
 
 def test_a_lesion_inside_an_organ_stays_part_of_it(session, live, small_labels):
