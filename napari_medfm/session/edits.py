@@ -201,7 +201,7 @@ def lay(cut: Cut, values: NDArray[Any], state: SessionState) -> Cut:
     if state.policy is CommitPolicy.REPLACE:
         painted = np.False_ if cut.hand is None else cut.hand > 0
         take |= (values > 0) & ~_any(kins, Kin.LOCKED) & ~painted
-    stack = [level.copy() for level in cut.levels]
+    stack = [level.astype(np.promote_types(level.dtype, values.dtype)) for level in cut.levels]  # ids may be wider
     if stack[-1][take].any():
         stack.append(np.zeros_like(stack[0]))
     _insert(stack, take, np.zeros(take.shape, np.intp), values[take])
