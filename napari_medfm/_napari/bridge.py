@@ -75,6 +75,7 @@ class Bridge:
     ) -> None:
         self._viewer, self._layers, self._session, self._live = viewer, layers, session, live
         self._plane: Plane | None = None
+        self._painted: list[Stroke] = []
         self._links: list[tuple[Any, Callable[..., Any]]] = [
             (session.events.voxels_changed, self._show_voxels),
             (session.events.labels_replaced, layers.share),
@@ -83,6 +84,7 @@ class Bridge:
             (session.events.prompts_changed, self._show_prompts),
             (live.events.preview_changed, layers.preview.show),
             (layers.objects.events.paint, self._on_paint),
+            (layers.objects.events.labels_update, self._record_painted),
             (layers.objects.events.selected_label, self._on_selected_label),
             (viewer.layers.events.removed, self._on_removed),
             (viewer.dims.events.point, self._on_plane),
@@ -147,10 +149,20 @@ class Bridge:
             self._layers.objects.selected_label = self._paints()
 
     def _on_paint(self, event: Any) -> None:
-        """Journal a stroke; the session takes back what it refuses."""
-        for stroke in strokes_of(event.value):
+        """Journal a stroke once it is in the labels: polygons and scripts are announced before they are written."""
+        self._record_painted()
+        self._painted = strokes_of(event.value)
+        labels = self._session.labels
+        if all((labels[stroke.indices] == stroke.value).all() for stroke in self._painted):
+            self._record_painted()
+
+    def _record_painted(self) -> None:
+        """Journal what was painted; the session takes back what it refuses."""
+        painted, self._painted = self._painted, []
+        for stroke in painted:
             attempt(partial(self._record, stroke))
-        self._forget_history()
+        if painted:
+            self._forget_history()
 
     def _record(self, stroke: Stroke) -> None:
         state = self._session.state

@@ -22,6 +22,7 @@ from napari_medfm.volume import Plane, Region, Volume
 _GHOST = (0.35, 0.85, 1.0, 1.0)
 _ADDS, _REMOVES = "#2fe07a", "#ff5a4f"
 _UNKNOWN = (0.6, 0.6, 0.6, 1.0)
+_LARGEST_COLOURED = 2**16 - 1  # beyond it napari gives labels a colour of their own only where numba is installed
 _POINT_PIXELS = (9, 15)
 _LINE_PIXELS = 2.0
 
@@ -93,7 +94,7 @@ class SessionLayers:
     def colour(self, objects: Mapping[int, SegmentedObject]) -> None:
         """Show each object in its colour, hidden ones not at all, and name it under the cursor."""
         colours: dict[int | None, Any] = {None: _UNKNOWN, 0: "transparent"}
-        colours |= {number: _rgba(thing) for number, thing in objects.items()}
+        colours |= {number: _rgba(thing) for number, thing in objects.items() if number <= _LARGEST_COLOURED}
         self.objects.colormap = DirectLabelColormap(color_dict=colours)
         self.objects.features = {
             "index": [0, *objects],

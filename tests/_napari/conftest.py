@@ -15,6 +15,7 @@ from napari_medfm.models import load_model
 from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import fingerprint
 from napari_medfm.workers import Lane
+
 from .canvas import Canvas
 
 
@@ -30,6 +31,7 @@ class Desk:
     canvas: Canvas | None = None
     qtbot: object = None
     typing: bool = False
+    closed: bool = False
 
     @property
     def layers(self):
@@ -66,9 +68,11 @@ class Desk:
             self.qtbot.waitUntil(lambda: not self.live.busy, timeout=10_000)
 
     def close(self):
-        self.live.close()
-        self.workspace.teardown()
-        self.session.close()
+        if not self.closed:
+            self.closed = True
+            self.live.close()
+            self.workspace.teardown()
+            self.session.close()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -120,7 +124,9 @@ def open_headless(predictor, lane):
 
 @pytest.fixture
 def headless(open_headless, small_volume):
-    return open_headless(small_volume)
+    desk = open_headless(small_volume)
+    desk.viewer.dims.set_current_step(0, 6)
+    return desk
 
 
 @pytest.fixture(autouse=True)

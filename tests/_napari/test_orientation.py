@@ -70,7 +70,7 @@ def test_the_head_is_up_in_coronal_and_sagittal_planes():
 
 
 def test_cycling_goes_through_the_three_planes_about_a_voxel(shown):
-    viewer, layer, orientation = shown
+    viewer, _layer, orientation = shown
     seen = []
     for _ in range(3):
         orientation.cycle((4, 5, 6))
@@ -81,7 +81,7 @@ def test_cycling_goes_through_the_three_planes_about_a_voxel(shown):
 
 
 def test_cycling_keeps_a_close_up_on_the_voxel(shown):
-    viewer, layer, orientation = shown
+    viewer, _layer, orientation = shown
     viewer.scene.camera.zoom = 400.0
     orientation.cycle((4, 5, 6))
     assert viewer.scene.camera.zoom == 400.0
@@ -98,7 +98,7 @@ def test_cycling_does_nothing_to_a_two_dimensional_image():
 
 
 def test_a_slice_can_be_asked_for_by_plane(shown):
-    viewer, layer, orientation = shown
+    viewer, _layer, orientation = shown
     orientation.show_plane(Plane(2, 7))
     assert (viewer.dims.order[0], viewer.dims.current_step[2]) == (2, 7)
     orientation.show_plane(Plane(2, 1))

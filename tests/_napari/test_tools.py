@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 from napari_medfm.prompts import Box, Lasso, Point, Scribble
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane
+
 from .canvas import ALT, RIGHT, SHIFT
 
 pytestmark = pytest.mark.qt

@@ -1,0 +1,104 @@
+"""The layers by themselves: the ghost mask clears only its box, prompts are drawn where they are."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from napari.layers import Image, Labels
+
+from napari_medfm._napari.layers import Preview, PromptDisplay, SessionLayers, is_in
+from napari_medfm.prompts import Box, Lasso, Point, PromptSet, Scribble
+from napari_medfm.volume import Plane
+
+SHAPE = (5, 12, 16)
+PLACE = {"scale": (3.0, 1.0, 1.0)}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 4), st.lists(st.booleans(), min_size=8, max_size=8)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_the_preview_shows_the_last_mask_and_nothing_else(masks):
+    preview = Preview(Labels(np.zeros(SHAPE, np.uint8)))
+    for axis, index, bits in masks:
+        plane = Plane(axis, index)
+        mask = np.zeros(plane.shape(SHAPE), bool)
+        mask[1:3, 1:5] = np.reshape(bits, (2, 4))
+        preview.show(plane, mask)
+        expected = np.zeros(SHAPE, np.uint8)
+        plane.take(expected)[...] = mask
+        assert np.array_equal(preview.layer.data, expected)
+    preview.clear()
+    assert not preview.layer.data.any()
+
+
+def test_an_empty_preview_does_not_redraw():
+    preview = Preview(Labels(np.zeros(SHAPE, np.uint8)))
+    drawn = []
+    preview.layer.events.set_data.connect(lambda: drawn.append(True))
+    preview.clear()
+    preview.show(Plane(0, 1), np.zeros((12, 16), bool))
+    assert not drawn
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_every_kind_of_prompt_is_drawn_on_its_plane(ndim):
+    display = PromptDisplay(ndim, "prompts", {})
+    plane = Plane(1, 7) if ndim == 3 else Plane(0, 0)
+    path = ((1.0, 1.0), (1.0, 4.0), (3.0, 4.0))
+    display.show(
+        PromptSet((Point(plane, (2, 3)), Box(plane, (0, 0), (3, 4)), Scribble(plane, path), Lasso(plane, path, False)))
+    )
+    assert len(display.dots.data) == 1
+    assert len(display.lines.data) == 4 + 2 + 3
+    if ndim == 3:
+        assert (display.lines.data[:, 0, 1] == 7).all()
+        assert (display.dots.data[:, 1] == 7).all()
+    assert len(display.lines.edge_color) == 9
+    assert (display.lines.edge_color[-1] != display.lines.edge_color[0]).any()
+    display.show(PromptSet())
+    assert len(display.dots.data) == len(display.lines.data) == 0
+
+
+def test_a_draft_stands_in_for_the_prompt_that_is_moved():
+    display = PromptDisplay(3, "prompts", PLACE)
+    prompts = PromptSet((Point(Plane(0, 1), (2, 3)), Point(Plane(0, 1), (5, 5))))
+    display.show(prompts)
+    display.draft(Point(Plane(0, 1), (9, 9)), instead_of=0)
+    assert display.dots.data.tolist() == [[1, 5, 5], [1, 9, 9]]
+    display.draft(None)
+    assert display.dots.data.tolist() == [[1, 2, 3], [1, 5, 5]]
+
+
+def test_lines_keep_their_width_on_the_screen():
+    display = PromptDisplay(3, "prompts", PLACE)
+    display.fit_lines(4.0)
+    thin = display.lines.edge_width
+    display.fit_lines(1.0)
+    assert display.lines.edge_width == pytest.approx(4 * thin)
+
+
+def test_prompt_layers_cannot_be_edited():
+    display = PromptDisplay(3, "prompts", PLACE)
+    assert not any(layer.editable for layer in display.layers)
+
+
+def test_layers_lie_on_their_image_wherever_it_was_put(small_volume):
+    image = Image(
+        small_volume.array, scale=(3, 1, 1), translate=(5, 6, 7), units=("mm",) * 3, axis_labels=("z", "y", "x")
+    )
+    layers = SessionLayers(small_volume, np.zeros(small_volume.shape, np.uint16), image)
+    for layer in layers.overlays:
+        assert np.array_equal(layer.data_to_world((1, 2, 3)), image.data_to_world((1, 2, 3)))
+        assert layer.units == image.units
+        assert layer.axis_labels == ("z", "y", "x")
+
+
+def test_layers_are_told_apart_by_identity_not_by_name():
+    one, two = Image(np.zeros((4, 4)), name="same"), Image(np.zeros((4, 4)), name="same")
+    assert is_in(one, [two, one])
+    assert not is_in(one, [two])
