@@ -102,7 +102,7 @@ class Brain:
     def bias(self, z: float, down: Field, across: Field) -> Field:
         """Return what the coils' uneven sensitivity multiplies the image by, about 1."""
         near = (np.hypot(down[:, None] / 110, across[None] / 90) ** 2 - 0.5) * 0.16  # surface coils
-        return np.exp(0.13 * self._bias.at(z, down, across) + near)
+        return np.exp(0.22 * self._bias.at(z, down, across) + near)
 
     def _paint_head(self, canvas: Canvas, frame: "_Frame") -> None:
         canvas.paint(frame.head, 330.0)

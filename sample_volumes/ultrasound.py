@@ -144,7 +144,7 @@ class Ultrasound:
 
     def scan(self) -> Slice:
         """Return the fan as shown on the screen, black around it, and its labels."""
-        down, across, beam, depth = _screen()
+        down, across, beam, depth = screen()
         lines = self.lines()
         places = (depth / DEPTH * (SAMPLES - 1), (beam / HALF_ANGLE + 1) / 2 * (BEAMS - 1))
         inside = (np.abs(beam) <= HALF_ANGLE) & (depth >= 0) & (depth <= DEPTH)
@@ -227,7 +227,7 @@ def _contact(beam: Field) -> Field:
     return np.asarray(1.2 * np.sin(23 * beam) + 0.8 * np.sin(61 * beam) - 14.0 * aside**2)
 
 
-def _screen() -> tuple[Field, Field, Field, Field]:
+def screen() -> tuple[Field, Field, Field, Field]:
     """Return mm down and across, beam angle and depth along it for every pixel of the screen."""
     top = PROBE_RADIUS * (1 - np.cos(HALF_ANGLE))
     down, across = np.meshgrid(
