@@ -32,6 +32,7 @@ from napari_medfm.models import ImageEmbedding
 _SUFFIX = ".safetensors"
 _PATIENCE_SECONDS = 1.0
 _ABANDONED_SECONDS = 3600.0
+_USES_NOTED = 32
 _TABLES = """
     CREATE TABLE IF NOT EXISTS entries (
         name TEXT PRIMARY KEY CHECK (typeof(name) = 'text'),
@@ -84,15 +85,16 @@ class Edition:
     def close(self) -> None:
         """Let go of the index."""
         with self._lock:
+            if self._close_index.alive:
+                with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
+                    self._write_down_use()
             self._close_index()
 
     def read(self, name: str) -> ImageEmbedding | None:
         """Return an entry, or None; one that does not agree with its row is removed."""
         embedding = self._load(name)
         if embedding is not None:
-            with self._lock:  # noted in the index at the next change, so that reading never waits for another process
-                self._used.pop(name, None)
-                self._used[name] = None
+            self._note_use(name)
         return embedding
 
     def check(self, name: str) -> bool:
@@ -180,6 +182,19 @@ class Edition:
             found = self._index.execute("SELECT sha256, size FROM entries WHERE name = ?", (name,))
             row: _Row | None = found.fetchone()
         return row
+
+    def _note_use(self, name: str) -> None:
+        # Written down now and then, for a reader should not have to wait for other processes each time.
+        with self._lock:
+            self._used.pop(name, None)
+            self._used[name] = None
+            if len(self._used) >= _USES_NOTED:
+                self._write_down_use()
+
+    def _write_down_use(self) -> None:
+        with contextlib.suppress(sqlite3.OperationalError), self._changing():
+            pass
+        self._used.clear()
 
     def _load(self, name: str) -> ImageEmbedding | None:
         row = self._row(name)

@@ -100,11 +100,21 @@ def test_the_order_of_use_outlives_the_store(tmp_path):
     for number in range(3):
         store.put(key(number), embedding(number))
     store.get(key(0))
-    store.evict(key(9))  # any change writes down what was read before
     store.close()
     again = open_store(tmp_path, budget=7500)
     again.put(key(3), embedding(3))
     assert [again.contains(key(number)) for number in range(4)] == [True, False, True, True]
+
+
+def test_what_a_process_only_reads_counts_as_used_even_if_it_never_ends_properly(tmp_path):
+    writer, reader = open_store(tmp_path), open_store(tmp_path)
+    for number in range(40):
+        writer.put(key(number), embedding(number))
+    for number in range(edition._USES_NOTED):
+        reader.get(key(number))
+    writer.prune(writer.info().bytes - 1)
+    assert not writer.contains(key(edition._USES_NOTED))
+    assert all(writer.contains(key(number)) for number in range(edition._USES_NOTED))
 
 
 def test_pruning_removes_the_oldest_and_says_how_much(store):
@@ -412,13 +422,41 @@ def test_a_folder_that_cannot_be_used_costs_one_line_in_the_log_and_nothing_else
     assert "jane" not in caplog.text
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_no_cache(tmp_path):
-    tmp_path.chmod(0o500)
+@contextmanager
+def without_permission(folder):
+    """Take away the right to write to a folder; from root, who may always, by acting as nobody."""
+    folder.chmod(0o500)
+    if os.getuid() == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_folder_without_permission_is_no_cache(tmp_path, caplog):
     store = open_store(tmp_path)
+    with without_permission(tmp_path):
+        store.put(KEY, embedding(1))
+        assert store.get(KEY) is None
+        assert not store.contains(KEY)
+    assert len(caplog.records) == 1
+    assert not store.folder.exists()
     store.put(KEY, embedding(1))
-    assert store.get(KEY) is None
-    tmp_path.chmod(0o700)
+    assert_equal(store.get(KEY), embedding(1))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_folder_that_loses_its_permission_keeps_nothing_more(store):
+    store.put(KEY, embedding(1))
+    with without_permission(index(store).parent / "incoming"):
+        store.put(key(1), embedding(2))
+    assert store.get(key(1)) is None
+    store.put(key(1), embedding(2))
+    assert_equal(store.get(key(1)), embedding(2))
 
 
 @contextmanager
