@@ -109,21 +109,29 @@ def take(part: str, seq: int, state: SessionState, voxels: VoxelStore) -> Checkp
     return Checkpoint(part, seq, zlib.compress(text.encode(), 1))
 
 
-def restore(kept: Checkpoint, state: SessionState, voxels: VoxelStore) -> SessionState:
-    """Return the state with a part as it was, or put it into the voxels.
+def restore(kept: Iterable[Checkpoint], state: SessionState, voxels: VoxelStore) -> SessionState:
+    """Put parts into empty voxels, and return the state with them.
 
     Raises
     ------
-    ValueError
-        The content is not what `take` wrote.
+    ValueError, LookupError, TypeError, zlib.error
+        A content is not what `take` wrote.
     """
-    if block_of(kept.part, voxels.shape) is not None:
-        for piece in Patch.decode(kept.content).pieces:
+    blocks: list[Checkpoint] = []
+    contents: list[tuple[str, Any]] = []
+    for part in kept:
+        if block_of(part.part, voxels.shape) is not None:
+            blocks.append(part)
+        else:
+            contents.append((part.part, json.loads(zlib.decompress(part.content))))
+    state = _recall(contents, state)
+    voxels.make_room(state.next_id - 1)
+    for part in blocks:
+        for piece in Patch.decode(part.content).pieces:
             edit = voxels.replay(piece)
             if edit is not None:
                 voxels.write(edit)
-        return state
-    return _recall(kept.part, state, json.loads(zlib.decompress(kept.content)))
+    return state
 
 
 def _sides(ndim: int) -> tuple[int, ...]:
@@ -148,17 +156,21 @@ def _describe_object(number: int, state: SessionState) -> Any:
     return [state_changes.encode_object(state.objects[number]), coded]
 
 
-def _recall(part: str, state: SessionState, content: Any) -> SessionState:
-    kind, _, name = part.partition("/")
-    if content is None:
-        return state
-    if kind == "object":
-        thing = state_changes.decode_object(content[0])
-        answers = {(thing.id, Plane(axis, index)): digest for axis, index, digest in content[1]}
-        objects = dict(sorted({**state.objects, thing.id: thing}.items()))
-        merged = MappingProxyType({**state.answers, **answers})
-        return replace(state, objects=MappingProxyType(objects), answers=merged)
-    if kind == "extent":
-        marks = {(name, Plane(axis, index)): Extent(mark) for axis, index, mark in content}
-        return replace(state, extent=MappingProxyType({**state.extent, **marks}))
-    return state_changes.decode_choices(state, content)
+def _recall(contents: Iterable[tuple[str, Any]], state: SessionState) -> SessionState:
+    objects, extent, answers = dict(state.objects), dict(state.extent), dict(state.answers)
+    for part, content in contents:
+        kind, _, name = part.partition("/")
+        if kind == "extent":
+            extent.update({(name, Plane(axis, index)): Extent(mark) for axis, index, mark in content})
+        elif kind != "object":
+            state = state_changes.decode_choices(state, content)
+        elif content is not None:
+            thing = state_changes.decode_object(content[0])
+            objects[thing.id] = thing
+            answers.update({(thing.id, Plane(axis, index)): digest for axis, index, digest in content[1]})
+    return replace(
+        state,
+        objects=MappingProxyType(dict(sorted(objects.items()))),
+        extent=MappingProxyType(extent),
+        answers=MappingProxyType(answers),
+    )

@@ -9,6 +9,7 @@ The file names neither patient nor path: the image is known by its fingerprint.
 """
 
 import contextlib
+import datetime
 import hashlib
 import sqlite3
 import struct
@@ -23,7 +24,7 @@ from napari_medfm.files import flush_file, flush_folder
 SCHEMA = 1
 """Version of the tables; a journal of another version is not opened."""
 
-COMPANIONS = ("", "-wal", "-shm")
+_COMPANIONS = ("", "-wal", "-shm")
 """What is added to a journal's name for the files that belong to it."""
 
 _APPLICATION = 0x6D66_6D31
@@ -186,9 +187,10 @@ class Journal:
             It cannot be written.
         """
         draft = _draft_of(path)
-        with _worded(path):
+        with worded(path):
             _remove(draft)
             connection = _connect(draft, "rwc")
+            _make_durable(connection)
             connection.executescript(
                 f"PRAGMA application_id={_APPLICATION}; PRAGMA user_version={SCHEMA}; BEGIN; {_CREATE} COMMIT;"
             )
@@ -210,7 +212,8 @@ class Journal:
         if path.exists():
             raise JournalError(path.name, "exists already", "Resume it, or set it aside first.")
         draft = _draft_of(path)
-        with _worded(path):
+        with worded(path):
+            move_aside(path)  # what a deleted journal left behind must never be taken for this one's
             flush_file(draft)
             draft.rename(path)
             flush_folder(path.parent)
@@ -228,17 +231,16 @@ class Journal:
         """
         if not path.is_file():
             raise JournalError(path.name, "does not exist", "Start a new session.")
-        with _worded(path):
+        with worded(path):
             connection = _connect(path, "rw" if writable else "ro")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            if (application, version) != (_APPLICATION, SCHEMA):
+            try:
+                _check_format(connection, path.name)
+                if writable:
+                    _make_durable(connection)
+                last = connection.execute("SELECT seq, digest FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+            except BaseException:
                 connection.close()
-                if application == _APPLICATION:
-                    reason = f"was written by another version (format {version}, here {SCHEMA})"
-                    raise JournalError(path.name, reason, "Open it with that version.")
-                raise JournalDamagedError(path.name, "is not a session journal", "Set it aside and start a new one.")
-            last = connection.execute("SELECT seq, digest FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+                raise
         return cls(path, connection, last or (0, b""))
 
     @property
@@ -273,7 +275,7 @@ class Journal:
         for event in events:
             sealed.append(replace(event, seq=number + 1).sealed(digest))
             number, digest = sealed[-1].seq, sealed[-1].digest
-        with _worded(self.path), _transaction(self._connection):
+        with worded(self.path), _transaction(self._connection):
             self._connection.executemany(_INSERT, [event.row for event in sealed])
             self._connection.executemany(_KEEP, [(kept.part, kept.seq, kept.content) for kept in checkpoints])
         self._head = number, digest
@@ -288,7 +290,7 @@ class Journal:
             One was altered, is missing, or cannot be read.
         """
         number, previous = after, self._digest(after)
-        with _worded(self.path):
+        with worded(self.path):
             for row in self._connection.execute(f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq", (after,)):
                 event = Event(*row)
                 number += 1
@@ -309,19 +311,19 @@ class Journal:
 
     def checkpoints(self) -> Iterator[Checkpoint]:
         """Yield every checkpoint; it is the caller who compares their digests with what the events say."""
-        with _worded(self.path):
+        with worded(self.path):
             for row in self._connection.execute("SELECT part, seq, content FROM checkpoints"):
                 yield Checkpoint(*row)
 
     def close(self) -> None:
         """Close the file."""
-        with _worded(self.path):
+        with worded(self.path):
             self._connection.close()
 
     def _digest(self, seq: int) -> bytes:
         if seq == 0:
             return b""
-        with _worded(self.path):
+        with worded(self.path):
             row = self._connection.execute("SELECT digest FROM events WHERE seq = ?", (seq,)).fetchone()
         if row is None:
             raise JournalDamagedError(self.path.name, f"event {seq} is missing", _VERIFY)
@@ -333,18 +335,43 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_WAIT, isolation_level=None
     )
     connection.execute("PRAGMA trusted_schema=OFF")
-    if mode != "ro":
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
     return connection
+
+
+def _check_format(connection: sqlite3.Connection, name: str) -> None:
+    """Check whose file it is before anything is written to it."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != _APPLICATION:
+        raise JournalDamagedError(name, "is not a session journal", "Set it aside and start a new one.")
+    if version != SCHEMA:
+        reason = f"was written by another version (format {version}, here {SCHEMA})"
+        raise JournalError(name, reason, "Open it with that version.")
+
+
+def _make_durable(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
 
 
 def _draft_of(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
+def move_aside(path: Path) -> Path:
+    """Rename a journal and what belongs to it, as far as it is there, and return the new name."""
+    moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
+    aside = path.with_name(f"{path.stem}.{moment}.aside")
+    for companion in _COMPANIONS:
+        part = path.with_name(path.name + companion)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + companion))
+    flush_folder(path.parent)
+    return aside
+
+
 def _remove(path: Path) -> None:
-    for companion in COMPANIONS:
+    for companion in _COMPANIONS:
         path.with_name(path.name + companion).unlink(missing_ok=True)
 
 
@@ -361,8 +388,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _worded(path: Path) -> Iterator[None]:
-    """Turn the database's errors into ours."""
+def worded(path: Path) -> Iterator[None]:
+    """Turn the errors of database and disk into ours."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -1,6 +1,5 @@
 """Which file a session lives in, who may write it, and what to do when it is damaged."""
 
-import datetime
 import json
 import logging
 import re
@@ -10,8 +9,8 @@ import numpy as np
 from filelock import BaseFileLock, FileLock, Timeout
 
 from napari_medfm.errors import GeometryError, JournalBusyError, JournalError
-from napari_medfm.files import flush_folder, private_folder
-from napari_medfm.session.journal import COMPANIONS, Journal
+from napari_medfm.files import private_folder
+from napari_medfm.session.journal import Journal, move_aside, worded
 from napari_medfm.session.ledger import NO_STEP, Draft, Ledger
 from napari_medfm.session.restore import load
 from napari_medfm.session.state import ObjectClass, SessionState
@@ -83,7 +82,8 @@ def create(
     """Start the journal of an image that has none; see `AnnotationSession.create`."""
     check_classes(classes)
     path = journal_path(fingerprint, folder)
-    private_folder(path.parent)
+    with worded(path):
+        private_folder(path.parent)
     lock = require_lock(path)
     try:
         state = SessionState(image=fingerprint, classes=classes)
@@ -189,15 +189,3 @@ def set_aside(fingerprint: str, folder: Path | None = None) -> Path:
     path = journal_path(fingerprint, folder)
     with require_lock(path):
         return move_aside(path)
-
-
-def move_aside(path: Path) -> Path:
-    """Rename a journal whose lock is held, and what belongs to it."""
-    moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
-    aside = path.with_name(f"{path.stem}.{moment}.aside")
-    for companion in COMPANIONS:
-        part = path.with_name(path.name + companion)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + companion))
-    flush_folder(path.parent)
-    return aside

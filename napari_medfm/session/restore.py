@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medfm.errors import JournalDamagedError
+from napari_medfm.errors import JournalDamagedError, PromptError
 from napari_medfm.session import changes as state_changes
 from napari_medfm.session import checkpoints
 from napari_medfm.session.checkpoints import CheckpointQueue
@@ -21,6 +21,7 @@ from napari_medfm.session.state import SessionState
 from napari_medfm.session.voxels import VoxelStore
 from napari_medfm.volume import Region
 
+_UNREADABLE = (ValueError, LookupError, TypeError, zlib.error, PromptError)
 _log = logging.getLogger(__name__)
 
 
@@ -102,10 +103,11 @@ class Replay:
         parts = {part.part: part for part in kept}
         if {name: part.digest for name, part in parts.items()} != dict(digests):
             return False
-        for name, part in sorted(parts.items(), key=_state_first):
-            self.state = checkpoints.restore(part, self.state, self.voxels)
-            self.voxels.make_room(self.state.next_id - 1)
-            self._upto[name] = part.seq
+        try:
+            self.state = checkpoints.restore(parts.values(), self.state, self.voxels)
+        except _UNREADABLE:
+            return False
+        self._upto = {name: part.seq for name, part in parts.items()}
         return True
 
     def take(self, event: Event) -> None:
@@ -123,7 +125,7 @@ class Replay:
             self.voxels.make_room(self.state.next_id - 1)
             for piece in patch.pieces:
                 self._replay(piece, event.seq)
-        except (ValueError, LookupError, TypeError, zlib.error) as error:
+        except _UNREADABLE as error:
             reason = f"event {event.seq} cannot be replayed ({type(error).__name__})"
             raise JournalDamagedError("journal", reason, "Verify the journal, and recover what is intact.") from error
         parts = checkpoints.parts_touched(changes, patch)
@@ -147,8 +149,3 @@ class Replay:
                 inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(shared, region, strict=True)]
                 mask[tuple(inner)] = True
         return mask
-
-
-def _state_first(item: tuple[str, Checkpoint]) -> tuple[bool, str]:
-    """Order parts so that the largest id is known before voxels are read."""
-    return item[0].startswith("voxels/"), item[0]

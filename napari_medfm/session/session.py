@@ -338,7 +338,8 @@ class AnnotationSession:
         """Take over a stroke that napari's brush already wrote into `labels`.
 
         The brush adds to the object `value` and takes from others what the policy allows;
-        0, the eraser, takes from the active object and from no other, whatever the policy.
+        while no object is active, the next id makes a new object in the same step. 0, the
+        eraser, takes from the active object and from no other, whatever the policy.
         Everything else that was painted over is put back. If this raises, all of it is.
 
         Parameters
@@ -361,8 +362,9 @@ class AnnotationSession:
         if region is None:
             return
         try:
-            number = value if value else self.state.object().id
-            self._commit(drafts.brush(self.state, self._ledger.voxels, number, region, mask, bool(value)), region)
+            state = transitions.ensure_active(self.state) if value == self.state.next_id else self.state
+            number = value if value else state.object().id
+            self._commit(drafts.brush(state, self._ledger.voxels, number, region, mask, bool(value)), region)
         except MedfmError:
             self.events.voxels_changed.emit(region)
             raise

@@ -10,9 +10,9 @@ from pathlib import Path
 from napari_medfm.errors import JournalDamagedError, JournalError
 from napari_medfm.session import checkpoints
 from napari_medfm.session.history import History
-from napari_medfm.session.journal import Checkpoint, Event, Journal
+from napari_medfm.session.journal import Checkpoint, Event, Journal, move_aside
 from napari_medfm.session.ledger import Ledger
-from napari_medfm.session.opening import journal_path, move_aside, require_lock
+from napari_medfm.session.opening import journal_path, require_lock
 from napari_medfm.session.restore import Replay, survey
 
 
