@@ -166,15 +166,13 @@ def _check_birth(journal: Journal, fingerprint: str, geometry: Geometry) -> None
     check_grid(geometry, Geometry(geometry.shape, affine, known=facts["known"]), "image")
 
 
-def set_aside(fingerprint: str, folder: Path | None = None) -> Path:
+def set_aside(path: Path) -> Path:
     """Rename the journal of an image, so that a new session can be started; nothing of it is deleted.
 
     Parameters
     ----------
-    fingerprint : str
-        Of the image.
-    folder : Path, optional
-        The sessions folder.
+    path : Path
+        The journal, see `journal_path`.
 
     Returns
     -------
@@ -186,6 +184,5 @@ def set_aside(fingerprint: str, folder: Path | None = None) -> Path:
     JournalBusyError
         A session holds it.
     """
-    path = journal_path(fingerprint, folder)
     with require_lock(path):
         return move_aside(path)

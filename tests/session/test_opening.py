@@ -114,9 +114,9 @@ def test_a_journal_under_the_wrong_name_is_refused(session, folder):
 def test_a_session_set_aside_makes_room_and_stays_readable(session, volume, folder):
     session.add_object(name="kept")
     with pytest.raises(JournalBusyError):
-        set_aside(FINGERPRINT, folder)
+        set_aside(session.path)
     session.close()
-    aside = set_aside(FINGERPRINT, folder)
+    aside = set_aside(session.path)
     assert not AnnotationSession.exists(FINGERPRINT, folder)
     AnnotationSession.create(volume, FINGERPRINT, folder=folder).close()
     aside.rename(session.path)
