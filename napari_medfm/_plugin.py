@@ -30,6 +30,7 @@ from napari_medfm._napari.activity import Activity
 from napari_medfm._napari.contrast import Contrast
 from napari_medfm._napari.contributions import ask_which
 from napari_medfm._napari.images import image_layer_data, is_usable, volume_of
+from napari_medfm._napari.layers import is_in
 from napari_medfm._napari.notices import say, tell
 from napari_medfm._napari.workspace import Workspace
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
@@ -310,10 +311,13 @@ class Annotator:
         )
         for signal, slot in self._intents:
             signal.connect(slot)
-        self._layer_events = (viewer.layers.events.inserted, viewer.layers.events.removed)
-        for event in self._layer_events:
-            event.connect(self._on_layers)
-        self._on_layers()
+        self._layer_events = (
+            (viewer.layers.events.inserted, self._on_inserted),
+            (viewer.layers.events.removed, self._list_images),
+        )
+        for event, slot in self._layer_events:
+            event.connect(slot)
+        self._on_inserted()
 
     def put_back(self) -> None:
         """Add the layers of the case that were removed from the viewer again."""
@@ -333,22 +337,25 @@ class Annotator:
 
     def abandon(self) -> None:
         """Let go of the viewer when the panel is no more."""
-        for event in self._layer_events:
-            event.disconnect(self._on_layers)
+        for event, slot in self._layer_events:
+            event.disconnect(slot)
         self._opening.close_offered()
         self._model.stop()
         self._reading.forget()
         self._end_case()
         self._engine.release()
 
-    def _on_layers(self) -> None:
-        """List the images; while none is open, open one."""
+    def _list_images(self) -> None:
         self._images = {layer.name: layer for layer in self._viewer.layers if is_usable(layer)}
         self._panel.set_images(tuple(self._images), self._chosen.name if self._chosen is not None else "")
-        if self._chosen is None and self._images:
+
+    def _on_inserted(self) -> None:
+        """Open an image if none is open, or if the one that was has been taken out of the viewer."""
+        self._list_images()
+        if self._images and (self._chosen is None or not is_in(self._chosen, self._viewer.layers)):
             active = self._viewer.layers.selection.active
             names = [active.name] if active is not None and active.name in self._images else list(self._images)
-            self._open(self._images[names[0]])
+            self._open(self._images[names[-1]])
 
     def _select_image(self, name: str) -> None:
         layer = self._images.get(name)

@@ -123,10 +123,8 @@ def ultrasound() -> list[LayerData]:
 
 
 def sample_folder() -> Path:
-    """Return the folder of the phantoms: in the package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    shipped = package / "sample-volumes"  # a hyphen, so that nothing takes the folder for a package
-    return shipped if shipped.is_dir() else package.parent / "sample_volumes"
+    """Return the folder of the phantoms, which are shipped in the package."""
+    return Path(__file__).parents[1] / "sample-volumes"  # a hyphen, so that nothing takes the folder for a package
 
 
 def _sample(name: str) -> list[LayerData]:

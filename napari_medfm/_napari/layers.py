@@ -80,7 +80,9 @@ class SessionLayers:
         return all(is_in(layer, viewer.layers) for layer in (self.image, *self.overlays))
 
     def remove_from(self, viewer: ViewerModel) -> None:
-        """Remove the layers we made; the image stays."""
+        """Remove the layers we made; the image stays, and is selected."""
+        if is_in(self.image, viewer.layers):
+            viewer.layers.selection.active = self.image
         with viewer.layers.batched_update():
             for layer in self.overlays:
                 if is_in(layer, viewer.layers):

@@ -206,7 +206,7 @@ class Orientation:
 
     def _on_plane(self) -> None:
         plane = visible_plane(self._layer, self._viewer.dims)
-        self._write(plane, "")
+        self._write(plane)
 
     def _on_move(self, _viewer: object, event: object) -> None:
         plane = visible_plane(self._layer, self._viewer.dims)
@@ -214,13 +214,12 @@ class Orientation:
             return
         voxel = self._layer.world_to_data(event.position)  # type: ignore[attr-defined]
         if not is_inside(plane.from_voxel(tuple(voxel)), plane.shape(self._volume.shape)):
-            self._write(plane, "")
+            self._write(plane)
             return
-        place = describe_position(self._volume.geometry, voxel)
-        self._write(plane, f"{place}   {describe_value(self._volume, voxel)}".rstrip())
+        self._write(plane, describe_position(self._volume.geometry, voxel), describe_value(self._volume, voxel))
 
-    def _write(self, plane: Plane | None, here: str) -> None:
-        lines = [] if plane is None else [describe_plane(self._volume.geometry, plane), here]
+    def _write(self, plane: Plane | None, *here: str) -> None:
+        lines = [] if plane is None else [describe_plane(self._volume.geometry, plane), *here]
         text = "\n".join(line for line in lines if line)
         if text != self._readout.text:
             self._readout.text = text

@@ -113,8 +113,8 @@ def open_headless(predictor, lane):
     """Return a function that opens a volume in a viewer without a window."""
     desks = []
 
-    def open_volume(volume):
-        desks.append(open_desk(ViewerModel(), volume, predictor, lane))
+    def open_volume(volume, viewer=None):
+        desks.append(open_desk(viewer or ViewerModel(), volume, predictor, lane))
         return desks[-1]
 
     yield open_volume
@@ -170,9 +170,10 @@ def open_on_screen(window, predictor, folders_of_this_module):
 @pytest.fixture(scope="module")
 def folders_of_this_module(folders_of_this_run, tmp_path_factory):
     """Keep the journals of a module's desk apart from those of other modules."""
+    folder = tmp_path_factory.mktemp("module")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MEDFM_DATA_DIR", str(tmp_path_factory.mktemp("module")))
-        yield
+        patch.setenv("MEDFM_DATA_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")
