@@ -301,7 +301,13 @@ def test_every_expected_failure_has_an_exit_code_of_the_documented_table():
     assert cli._EXIT_CODES[-1] == (MedfmError, cli.UNUSABLE_INPUT)
 
 
-def test_opening_starts_napari_with_the_panel_in_a_process_of_its_own(run, image, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [("ct.nii.gz", ["--plugin", "napari-medfm"]), ("series", ["--plugin", "napari-medfm"]), ("us.png", [])],
+)
+def test_opening_starts_napari_with_the_panel_in_a_process_of_its_own(run, image, monkeypatch, name, reader):
+    (image.parent / "series").mkdir()
+    (image.parent / "us.png").touch()
     started = []
 
     def start(command, check):
@@ -309,8 +315,8 @@ def test_opening_starts_napari_with_the_panel_in_a_process_of_its_own(run, image
         return subprocess.CompletedProcess(command, 9)
 
     monkeypatch.setattr(subprocess, "run", start)
-    run("open", image, code=9)
-    assert started == [[sys.executable, "-m", "napari", str(image), "--with", "napari-medfm"]]
+    run("open", image.parent / name, code=9)
+    assert started == [[sys.executable, "-m", "napari", str(image.parent / name), "--with", "napari-medfm", *reader]]
 
 
 def test_the_installed_command_answers_without_loading_what_it_does_not_need(tmp_path):
