@@ -1,29 +1,61 @@
-"""Random walker (Grady 2006): a classical method without weights, the floor of every comparison.
+"""Random walker (Grady, IEEE TPAMI 2006): a classical method without weights, the floor of every comparison.
 
-L. Grady, "Random Walks for Image Segmentation", IEEE TPAMI 28(11), 2006. Each
-pixel is given the probability that a random walk, which avoids steps across
-edges of the image, reaches a seed of the object before a seed of the
-background. Prompts are the seeds; the border of a crop around them is background.
+Prompts are seeds, and so is the border of a crop around them, as background.
+How large the object is, a click does not say: the walk is solved on small grids
+at many crop sizes, and the answer is the outline that agrees best with all the
+outlines that follow edges of the image (`_choose`). It is then drawn again on a
+finer grid around it (`_refine`).
 """
 
 import hashlib
-from dataclasses import dataclass
-from itertools import pairwise
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, ndimage
-from skimage import draw
+from PIL import Image
 
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
+from napari_medfm.models.catalogue import RANDOM_WALKER
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
-from napari_medfm.prompts import Box, Lasso, MaskPrompt, Point, Prompt, PromptSet, Scribble
+from napari_medfm.models.crops import Crop
+from napari_medfm.models.walk import Array, EdgeWeights, mean_cut, probabilities
+from napari_medfm.prompts import (
+    Box,
+    Lasso,
+    MaskPrompt,
+    Point,
+    Position,
+    Prompt,
+    PromptSet,
+    Scribble,
+    rasterize,
+    voxel_at,
+)
 
-_SIDE = 96
-_BETA = 90.0
+Seeds = NDArray[np.int8]
+Positions = NDArray[np.float64]
+
+# Chosen by Dice after 1, 3 and 5 clicks on 27 data sets of CT, MR, ultrasound, photographs and
+# microscopy; each may be halved or doubled without a difference that could be measured.
+_COARSE, _FINE = 32, 80  # cells of the grids
+_SMALLEST, _STEP = 8, 1.4  # pixels around the prompts, and the ratio to the next larger crop
+_COARSE_DISC, _FINE_DISC = 1.5, 2.0  # cells around a click that are a seed
+_GRACE = 8.0  # see `mean_cut`
+_EDGES_MATTER = 4.0  # how fast belief in an outline falls with its mean weight
+_USUAL, _SPREAD = 0.1, 1.5  # side of an object in sides of the image, and the spread of its logarithm
+_CORE = 0.25  # semi-axes of the ellipse in a box that is taken for object, in sides of the box
+_TRUST, _TRUST_DRAWN = 5e-4, 1e-2  # in the outline found on the coarse grid, and in one that a person drew
+_MARGIN = 0.5  # around the outline found, in its longer side
+_THUMBNAIL = 128
+_CANDIDATES, _DISTINCT = 3, 0.8
+
+_FACTS = RANDOM_WALKER.facts
+_DIGEST = hashlib.sha256(b"random_walker: the image itself, uint8").hexdigest()
 SPEC = ModelSpec(
-    name="random_walker",
-    title="Random walker",
+    name=RANDOM_WALKER.name,
+    title=_FACTS.title,
     ndim=2,
     prompt_kinds=frozenset({"point", "box", "scribble", "lasso", "mask"}),
     input_size=0,
@@ -31,11 +63,12 @@ SPEC = ModelSpec(
     embedding_bytes=0,
     cacheable=False,
     precision="uint8",
-    tier="classical",
-    origin="no training",
-    licence="BSD-3-Clause",
-    commercial_use=True,
-    encoder_digest=hashlib.sha256(b"random_walker uint8").hexdigest(),
+    tier=_FACTS.tier,
+    origin=_FACTS.origin,
+    licence=_FACTS.licence,
+    commercial_use=_FACTS.commercial_use,
+    encoder_digest=_DIGEST,
+    model_digest=_DIGEST,
 )
 
 
@@ -45,132 +78,301 @@ def load() -> "RandomWalker":
 
 
 class RandomWalker:
-    """The random walker as a `PromptableModel`; encoding keeps the image as it is."""
+    """The random walker as a `PromptableModel`; its embedding is the image.
+
+    A single prompt gets up to three candidates. The quality of a candidate is the
+    Dice to be expected with the other outlines that might be meant. Later prompts
+    win over earlier ones; without a positive prompt the answer is empty.
+    """
 
     spec = SPEC
 
     def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
-        """Keep the image. See `PromptableModel.encode`."""
+        """Keep a copy of the image. See `PromptableModel.encode`."""
         check_image(image)
-        rows, columns = image.shape[:2]
-        return ImageEmbedding({"image": image.copy()}, (rows, columns), SPEC.encoder_digest)
+        return ImageEmbedding({"image": image.copy()}, (image.shape[0], image.shape[1]), SPEC.encoder_digest)
 
     def decode(
         self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
     ) -> MaskPrediction:
-        """Walk from the prompts. See `PromptableModel.decode`."""
+        """Walk from the prompts. See `PromptableModel.decode`.
+
+        The previous answer is not used: it follows from the prompts, and so a prompt
+        that was moved or removed leaves no trace.
+        """
         check_embedding(embedding, SPEC.encoder_digest)
         check_prompts(prompts, embedding.image_shape)
-        crop = _crop(prompts, embedding.image_shape, previous)
-        if not has_positive(prompts):
-            return empty_prediction(embedding.image_shape, crop.grid)
-        seeds = _seeds(prompts, crop)
-        image = crop.sample(embedding.arrays["image"])
-        probability = _walk(image, seeds)
-        low_res = np.log(np.clip(probability, 1e-4, 1 - 1e-4) / np.clip(1 - probability, 1e-4, 1 - 1e-4))
-        mask = crop.paste(probability, embedding.image_shape) >= 0.5
-        quality = float(probability[probability >= 0.5].mean()) if mask.any() else 0.0
-        return MaskPrediction(mask[None], low_res[None].astype(np.float32), np.asarray([quality], np.float32))
+        scene = _Scene(embedding.arrays["image"], prompts)
+        thumbnail = _thumbnail(scene.shape)
+        answers = _answers(scene) if has_positive(prompts) else []
+        if not answers:
+            return empty_prediction(scene.shape, thumbnail.grid)
+        return MaskPrediction(
+            masks=np.stack([answer.probability >= 0.5 for answer in answers]),
+            low_res=np.stack([_logits(thumbnail, answer.probability) for answer in answers]),
+            qualities=np.asarray([answer.quality for answer in answers], dtype=np.float32),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class _Crop:
-    start: tuple[int, int]
-    stop: tuple[int, int]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """What one answer is made from."""
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        rows, columns = self.stop[0] - self.start[0], self.stop[1] - self.start[1]
-        scale = max(1.0, max(rows, columns) / _SIDE)
-        return max(1, round(rows / scale)), max(1, round(columns / scale))
+    image: NDArray[np.uint8]
+    prompts: PromptSet
 
     @property
-    def scale(self) -> NDArray[np.float64]:
-        return np.asarray(self.grid) / (np.asarray(self.stop) - np.asarray(self.start))
+    def shape(self) -> tuple[int, int]:
+        return self.image.shape[0], self.image.shape[1]
 
-    def to_grid(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (positions + 0.5 - np.asarray(self.start)) * self.scale - 0.5
+    @property
+    def longest(self) -> int:
+        return max(self.shape)
 
-    def sample(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-        part = image[self.start[0] : self.stop[0], self.start[1] : self.stop[1]].astype(float)
-        part = part[..., None] if part.ndim == 2 else part
-        blurred = ndimage.gaussian_filter(part, (*(np.maximum(0, 1 / self.scale - 1) / 2), 0))
-        return ndimage.zoom(blurred, (*self.scale, 1), order=1, grid_mode=True, mode="nearest")
-
-    def paste(self, probability: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
-        whole = np.zeros(shape)
-        size = np.asarray(self.stop) - np.asarray(self.start)
-        fine = ndimage.zoom(probability, size / np.asarray(probability.shape), order=1, grid_mode=True, mode="nearest")
-        whole[self.start[0] : self.stop[0], self.start[1] : self.stop[1]] = fine
-        return whole
+    @property
+    def extent(self) -> Positions:
+        """First and last (row, column) of what the positive prompts cover, (2, 2); empty if nothing."""
+        corners = [_corners(prompt) for prompt in self.prompts if prompt.positive]
+        known = np.concatenate([np.zeros((0, 2)), *corners]).clip(0, np.asarray(self.shape) - 1.0)
+        return np.stack((known.min(axis=0), known.max(axis=0))) if len(known) else known
 
 
-def _crop(prompts: PromptSet, shape: tuple[int, int], previous: MaskPrediction | None) -> _Crop:
-    where = np.concatenate([_positions(prompt, shape) for prompt in prompts])
-    if previous is not None and previous.mask.any():
-        where = np.concatenate([where, np.argwhere(previous.mask)])
-    low, high = where.min(axis=0), where.max(axis=0)
-    margin = 16 + (high - low).max() * 0.25 + 0.1 * max(shape)
-    start = np.clip(np.floor(low - margin), 0, shape).astype(int)
-    stop = np.clip(np.ceil(high + margin) + 1, 0, shape).astype(int)
-    return _Crop(tuple(start.tolist()), tuple(stop.tolist()))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outline:
+    """A guess at the object: `belief` of at least 0.5 on the grid of a crop."""
+
+    crop: Crop
+    belief: Array
+    cut: float = 0.0
+    quality: float = 0.0
+
+    @property
+    def area(self) -> float:
+        """Pixels of the image."""
+        return float((self.belief >= 0.5).sum()) * self.crop.cell_area
+
+    @property
+    def corners(self) -> Positions:
+        """First and last (row, column) in the image, (2, 2)."""
+        cells = np.argwhere(self.belief >= 0.5)
+        cell = np.divide(self.crop.size, self.crop.grid)
+        corners = np.stack((cells.min(axis=0), cells.max(axis=0) + 1)) * cell + self.crop.start
+        return np.asarray(corners - np.array([[0], [1]]), dtype=float)
 
 
-def _positions(prompt: Prompt, shape: tuple[int, int]) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """Probability of every pixel of the image, (rows, columns), and the Dice to be expected."""
+
+    probability: NDArray[np.float32]
+    quality: float
+
+
+def _answers(scene: _Scene) -> list[_Answer]:
+    """Best first."""
+    drawn = _drawn(scene)
+    if drawn is not None:
+        return [_keep_drawn(_refine(drawn, scene, _TRUST_DRAWN), drawn, scene)]
+    chosen = _choose(list(_outlines(scene)), scene)
+    return [_refine(outline, scene, _TRUST) for outline in chosen]
+
+
+def _outlines(scene: _Scene) -> Iterator[_Outline]:
+    """Walk at every crop size; take the half-way outline, and the one that follows edges best."""
+    extent = scene.extent
+    for margin in _margins(scene) if len(extent) else ():
+        crop = Crop.around(extent[0], extent[1], margin, scene.shape, _COARSE)
+        seeds = _seeds(scene, crop, _COARSE_DISC)
+        if not (seeds > 0).any():
+            continue
+        weights = EdgeWeights.of(crop.image(scene.image))
+        probability = probabilities(weights, seeds)
+        cuts = mean_cut(weights, probability, _GRACE)
+        levels = np.sort(probability, axis=None)[::-1]
+        for size in _sizes(levels, cuts, int((seeds > 0).sum())):
+            yield _Outline(crop, _around_half(probability, levels[size - 1]), float(cuts[size - 1]))
+
+
+def _margins(scene: _Scene) -> list[float]:
+    """Pixels to see around the prompts: all sizes, but just a little around a box."""
+    boxes = [prompt for prompt in scene.prompts if isinstance(prompt, Box)]
+    if boxes:
+        return [max(2.0, 0.1 * float(np.ptp(scene.extent, axis=0).max()))]
+    steps = max(1, math.ceil(math.log(max(1.0, 0.6 * scene.longest / _SMALLEST), _STEP)))
+    return [_SMALLEST * _STEP**step for step in range(steps)]
+
+
+def _sizes(levels: Array, cuts: Array, seeded: int) -> set[int]:
+    """Cells of the outlines worth considering."""
+    half = max(1, int((levels >= 0.5).sum()))
+    first, last = max(seeded + 4, _SMALLEST), int((levels > 0.02).sum())
+    return {half, first + int(np.argmin(cuts[first - 1 : last]))} if last > first else {half}
+
+
+def _around_half(probability: Array, level: float) -> Array:
+    """Stretch so that `level` becomes 0.5."""
+    above = (probability - level) / max(1 - level, 1e-9)
+    below = (probability - level) / max(level, 1e-9)
+    return np.asarray(0.5 + 0.5 * np.where(probability >= level, above, below))
+
+
+def _choose(outlines: list[_Outline], scene: _Scene) -> list[_Outline]:
+    """Return the outlines of which the highest Dice is to be expected, best first.
+
+    Each outline is believed to be the one that is meant the more, the better it
+    follows edges; around a lone prompt, the more usual its size, too. They are
+    nested, or nearly: their areas tell the Dice between them.
+    """
+    if not outlines:
+        return []
+    areas = np.asarray([outline.area for outline in outlines])
+    belief = -_EDGES_MATTER * np.asarray([outline.cut for outline in outlines])
+    if len(scene.prompts) == 1:
+        belief -= 0.5 * (np.log(np.sqrt(areas) / scene.longest / _USUAL) / _SPREAD) ** 2
+    share = np.exp(belief - belief.max())
+    dice = 2 * np.minimum.outer(areas, areas) / np.add.outer(areas, areas)
+    expected = dice @ share / share.sum()
+    chosen: list[int] = []
+    for index in np.argsort(-expected, kind="stable").tolist():
+        if all(dice[index, other] < _DISTINCT for other in chosen):
+            chosen.append(index)
+    wanted = _CANDIDATES if len(scene.prompts) == 1 and isinstance(scene.prompts[0], Point) else 1
+    return [replace(outlines[index], quality=float(expected[index])) for index in chosen[:wanted]]
+
+
+def _refine(outline: _Outline, scene: _Scene, trust: float) -> _Answer:
+    """Walk again on a fine grid around an outline, held to it a little."""
+    known = np.concatenate((outline.corners, scene.extent))
+    first, last = known.min(axis=0), known.max(axis=0)
+    margin = _MARGIN * float((last - first).max()) + 6
+    crop = Crop.around(first, last, margin, scene.shape, _FINE)
+    seeds = _seeds(scene, crop, _FINE_DISC)
+    prior = np.asarray(outline.crop.onto(outline.belief, crop) >= 0.5, dtype=float)
+    probability = np.zeros(scene.shape, dtype=np.float32)
+    crop.paste(probabilities(EdgeWeights.of(crop.image(scene.image)), seeds, prior, trust), probability)
+    for point in scene.prompts.points:
+        probability[voxel_at(point.position)] = float(point.positive)
+    return _Answer(probability, outline.quality)
+
+
+def _drawn(scene: _Scene) -> _Outline | None:
+    """Return the union of the mask prompts as an outline, if there are any."""
+    mask = _union(scene)
+    if not mask.any():
+        return None
+    cells = np.argwhere(mask)
+    crop = Crop.around(cells.min(axis=0), cells.max(axis=0), 2, scene.shape, _FINE)
+    return _Outline(crop, crop.shares(mask))
+
+
+def _keep_drawn(answer: _Answer, drawn: _Outline, scene: _Scene) -> _Answer:
+    """Where the walk agrees with a drawn mask, return the mask itself, not the grid's idea of it."""
+    mask = _union(scene)
+    coarse = np.zeros(scene.shape, dtype=np.float32)
+    drawn.crop.paste(drawn.belief, coarse)
+    kept = (answer.probability >= 0.5) == (coarse >= 0.5)
+    just_in, just_out = np.maximum(answer.probability, 0.51), np.minimum(answer.probability, 0.49)
+    probability = np.where(kept, np.where(mask, just_in, just_out), answer.probability)
+    inside = probability >= 0.5
+    return _Answer(probability, float(probability[inside].mean()) if inside.any() else 0.0)
+
+
+def _union(scene: _Scene) -> NDArray[np.bool_]:
+    mask = np.zeros(scene.shape, dtype=np.bool_)
+    for prompt in scene.prompts:
+        if isinstance(prompt, MaskPrompt):
+            mask |= prompt.to_mask(scene.shape)
+    return mask
+
+
+def _seeds(scene: _Scene, crop: Crop, disc: float) -> Seeds:
+    """Say the prompts as seeds on a grid, in order: later ones win; but a click keeps its own cell."""
+    seeds = np.zeros(crop.grid, dtype=np.int8)
+    for prompt in scene.prompts:
+        _plant(seeds, prompt, scene, crop, disc)
+    for point in scene.prompts.points:
+        seeds[rasterize(_on_grid(point, crop), crop.grid, 0)] = 1 if point.positive else -1
+    _plant_border(seeds, scene.shape, crop)
+    return seeds
+
+
+def _plant(seeds: Seeds, prompt: Prompt, scene: _Scene, crop: Crop, disc: float) -> None:
+    match prompt:
+        case Point() | Scribble() | Lasso():
+            seeds[rasterize(_on_grid(prompt, crop), crop.grid, disc)] = 1 if prompt.positive else -1
+        case Box():
+            seeds[~rasterize(_on_grid(prompt, crop), crop.grid)] = -1
+            seeds[_core(prompt, scene, crop)] = 1
+        case MaskPrompt():
+            pass  # what is believed beforehand, no seed: see `_drawn`
+
+
+def _plant_border(seeds: Seeds, image_shape: tuple[int, int], crop: Crop) -> None:
+    """Take the crop's border for background; the image's own border only if there is nothing else."""
+    sides = [seeds[0], seeds[-1], seeds[:, 0], seeds[:, -1]]
+    inner = [
+        crop.start[0] > 0,
+        crop.stop[0] < image_shape[0],
+        crop.start[1] > 0,
+        crop.stop[1] < image_shape[1],
+    ]
+    if not any(inner) and not (seeds < 0).any():
+        # An image one or two pixels wide has no inside between its long borders.
+        inner = [size > 2 for size in seeds.shape for _ in range(2)]
+    for side, is_border in zip(sides, inner, strict=True):
+        if is_border:
+            side[side == 0] = -1
+
+
+def _core(box: Box, scene: _Scene, crop: Crop) -> NDArray[np.bool_]:
+    """Cells in the middle of a box, short of clicks on background."""
+    size = np.subtract(box.stop, box.start)
+    centre = np.add(box.start, box.stop) / 2 - 0.5
+    holes = [(np.asarray(point.position) - centre) / size for point in scene.prompts.points if not point.positive]
+    reach = min([_CORE, *(0.8 * float(np.hypot(*hole)) for hole in holes)])
+    cells = np.divide(crop.grid, crop.size)
+    rows, columns = np.ogrid[: crop.grid[0], : crop.grid[1]]
+    row, column = crop.positions(centre)
+    height, width = reach * size * cells + 0.5
+    return np.asarray(((rows - row) / height) ** 2 + ((columns - column) / width) ** 2 <= 1)
+
+
+def _on_grid(prompt: Point | Scribble | Lasso | Box, crop: Crop) -> Point | Scribble | Lasso | Box:
+    match prompt:
+        case Point():
+            return replace(prompt, position=_position(crop, prompt.position))
+        case Scribble() | Lasso():
+            return replace(prompt, path=tuple(_position(crop, position) for position in prompt.path))
+        case Box():
+            start, stop = (crop.positions(np.asarray(corner) - 0.5) for corner in (prompt.start, prompt.stop))
+            return replace(prompt, start=(float(start[0]), float(start[1])), stop=(float(stop[0]), float(stop[1])))
+
+
+def _position(crop: Crop, position: Position) -> Position:
+    row, column = crop.positions(np.asarray(position, dtype=float))
+    return float(row), float(column)
+
+
+def _corners(prompt: Prompt) -> Positions:
+    """Positions whose extent is the prompt's, (n, 2)."""
     match prompt:
         case Point():
             return np.asarray([prompt.position], dtype=float)
         case Box():
-            return np.asarray([prompt.start, prompt.stop], dtype=float)
+            return np.asarray([prompt.start, prompt.stop], dtype=float) - np.array([[0.0], [1.0]])
         case Scribble() | Lasso():
             return np.asarray(prompt.path, dtype=float)
         case MaskPrompt():
-            return np.argwhere(prompt.to_mask(shape)).astype(float)
+            start = np.asarray(prompt.start, dtype=float)
+            corners: Positions = np.stack((start, start + prompt.shape - 1))
+            return corners if prompt.runs else corners[:0]
 
 
-def _seeds(prompts: PromptSet, crop: _Crop) -> NDArray[np.int8]:
-    seeds = np.zeros(crop.grid, dtype=np.int8)
-    seeds[[0, -1]] = seeds[:, [0, -1]] = -1
-    for prompt in sorted(prompts, key=lambda prompt: prompt.kind == "point"):
-        if isinstance(prompt, Point):
-            row, column = crop.to_grid(np.asarray(prompt.position))
-            seeds[draw.disk((row, column), 2.0, shape=seeds.shape)] = 1 if prompt.positive else -1
-        elif isinstance(prompt, Box):
-            low, high = crop.to_grid(np.asarray(prompt.start)), crop.to_grid(np.asarray(prompt.stop))
-            outside = np.ones(seeds.shape, dtype=bool)
-            outside[draw.rectangle(np.ceil(low).astype(int), np.floor(high).astype(int), shape=seeds.shape)] = False
-            seeds[outside] = -1
-            seeds[draw.disk((low + high) / 2, 2.0, shape=seeds.shape)] = 1
-        elif isinstance(prompt, Scribble | Lasso):
-            path = crop.to_grid(np.asarray(prompt.path, dtype=float))
-            closed = np.concatenate([path, path[:1]]) if isinstance(prompt, Lasso) else path
-            inside = np.zeros(seeds.shape, dtype=bool)
-            for (r0, c0), (r1, c1) in pairwise(closed):
-                steps = int(max(abs(r1 - r0), abs(c1 - c0))) + 2
-                rows = np.clip(np.linspace(r0, r1, steps).round(), 0, seeds.shape[0] - 1).astype(int)
-                inside[rows, np.clip(np.linspace(c0, c1, steps).round(), 0, seeds.shape[1] - 1).astype(int)] = True
-            if isinstance(prompt, Lasso):
-                inside[draw.polygon(path[:, 0], path[:, 1], shape=seeds.shape)] = True
-            seeds[inside] = 1 if prompt.positive else -1
-    return seeds
+def _thumbnail(image_shape: tuple[int, int]) -> Crop:
+    return Crop.around(np.zeros(2), np.subtract(image_shape, 1.0), 0, image_shape, _THUMBNAIL)
 
 
-def _walk(image: NDArray[np.float64], seeds: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Probability of reaching a positive seed first; image (rows, columns, channels)."""
-    rows, columns = seeds.shape
-    spread = image.std(axis=(0, 1)).mean() + 1e-6
-    down = np.exp(-_BETA / 10 * (np.diff(image, axis=0) ** 2).mean(-1) / spread**2) + 1e-6
-    right = np.exp(-_BETA / 10 * (np.diff(image, axis=1) ** 2).mean(-1) / spread**2) + 1e-6
-    diagonal = np.zeros((rows, columns))
-    diagonal[1:] += down
-    diagonal[:-1] += down
-    diagonal[:, 1:] += right
-    diagonal[:, :-1] += right
-    pull = np.where(seeds != 0, 1e6, 0.0)
-    bands = np.zeros((columns + 1, rows * columns))
-    bands[0] = (diagonal + pull).ravel()
-    bands[1] = np.pad(-right, ((0, 0), (0, 1))).ravel()
-    bands[columns] = np.pad(-down, ((0, 1), (0, 0))).ravel()
-    source = (pull * (seeds > 0)).ravel()
-    solved: NDArray[np.float64] = linalg.solveh_banded(bands, source, lower=True, check_finite=False)
-    return solved.reshape(rows, columns).clip(0, 1)
+def _logits(thumbnail: Crop, probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    picture = Image.fromarray(probability).resize(thumbnail.grid[::-1], Image.Resampling.BOX)
+    share = np.clip(np.asarray(picture), 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
