@@ -101,8 +101,12 @@ def _coordinates(prompt: Prompt) -> NDArray[np.float64]:
 
 def _disc(position: Position, shape: tuple[int, int], radius: float) -> Mask:
     row, column = voxel_at(position)
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return np.asarray((rows - row) ** 2 + (columns - column) ** 2 <= radius**2)
+    reach = math.floor(radius)
+    rows = np.arange(max(0, row - reach), min(shape[0], row + reach + 1))
+    columns = np.arange(max(0, column - reach), min(shape[1], column + reach + 1))
+    mask = np.zeros(shape, dtype=bool)
+    mask[np.ix_(rows, columns)] = (rows[:, None] - row) ** 2 + (columns - column) ** 2 <= radius**2
+    return mask
 
 
 def _rectangle(box: Box, shape: tuple[int, int]) -> Mask:
