@@ -11,9 +11,12 @@ import csv
 import gzip
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Annotated, Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # read when numpy is imported: for products this small threads only wait
 
 import abdomen_ct
 import brain_mr
