@@ -109,6 +109,8 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # they may hold names of patients
+    rich_markup_mode=None,  # square brackets in help texts are JSON
     help="Interactive annotation of medical volumes with promptable models. Research use only, not for diagnosis.",
 )
 session_app = typer.Typer(no_args_is_help=True, help="The journals of what was done to each image.")
@@ -122,6 +124,20 @@ Choice = Annotated[int | None, typer.Option(min=0, help="Which volume, where the
 Weights = Annotated[Path | None, typer.Option(help="File of weights, for models that bring none.")]
 WindowName = Annotated[str, typer.Option("--window", help="Preset such as abdomen or lung; 'auto' looks at the image.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Label file to write, .nii.gz or .nii.")]
+
+PROMPTS_FORMAT = """\b
+The prompts file holds a list of objects:
+
+\b
+  [{"name": "liver", "class": "organ", "prompts": [
+     {"kind": "point", "plane": {"axis": 0, "index": 12},
+      "position": [80, 61.5], "positive": true},
+     {"kind": "box", "plane": {"axis": 0, "index": 13},
+      "start": [40, 22], "stop": [110, 98]}]}]
+
+name, class and positive may be left out. Positions are [row, column] voxels of a plane across axis 0 (axial),
+1 (coronal) or 2 (sagittal) of the canonical grid, whose axes z, y, x grow towards Superior, Posterior, Left. Kinds are
+point; box, whose stop is excluded; scribble and lasso, which have a path of positions; and mask."""
 
 
 def main() -> None:
@@ -151,10 +167,10 @@ def open_image(image: Image) -> None:
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
-@app.command()
+@app.command(epilog=PROMPTS_FORMAT)
 def segment(
     image: Image,
-    prompts: Annotated[Path, typer.Option(help="JSON file of objects and their prompts, as described below.")],
+    prompts: Annotated[Path, typer.Option(help="JSON file of objects and their prompts, as shown below.")],
     output: Output,
     model: ModelName = "random_walker",
     weights: Weights = None,
@@ -163,15 +179,7 @@ def segment(
 ) -> list[Row]:
     """Segment an image from prompts in a file, and save labels that lie exactly on it.
 
-    The prompts are given to the model one by one, as a person would. The file holds a list of objects; ``name`` and
-    ``class`` may be left out, positions are [row, column] voxels of the canonical grid (z, y, x towards Superior,
-    Posterior, Left), axis 0 is axial, 1 coronal, 2 sagittal:
-
-    [{"name": "liver", "class": "organ", "prompts": [
-      {"kind": "point", "plane": {"axis": 0, "index": 12}, "position": [80, 61.5], "positive": true},
-      {"kind": "box", "plane": {"axis": 0, "index": 13}, "start": [40, 22], "stop": [110, 98]}]}]
-
-    Kinds are point, box, scribble and lasso (with a ``path`` of positions), and mask.
+    The prompts are given to the model one by one, as a person would.
     """
     from napari_medfm.evaluation import ask
     from napari_medfm.session import ObjectClass

@@ -137,6 +137,17 @@ def test_segmenting_from_prompts_writes_labels_that_lie_on_the_image(run_json, i
     assert (rows[1]["prompts"], rows[1]["voxels"]) == (0, 0)
 
 
+def test_the_example_in_the_help_is_a_prompts_file_that_can_be_read(run, image, tmp_path):
+    shown = run("segment", "--help").stdout
+    example = shown[shown.index("[{") : shown.index("}]}]") + 4]
+    (tmp_path / "example.json").write_text(example)
+    (wanted,) = cli._read_objects(tmp_path / "example.json")
+    assert (wanted.name, wanted.class_name) == ("liver", "organ")
+    assert wanted.prompts == PromptSet(
+        (Point(Plane(0, 12), (80.0, 61.5)), Box(Plane(0, 13), (40.0, 22.0), (110.0, 98.0)))
+    )
+
+
 def test_segmenting_twice_gives_the_same_labels_and_leaves_no_session(run, image, prompts, tmp_path):
     for name in ("first.nii", "second.nii"):
         run("segment", image, "--prompts", prompts, "-o", tmp_path / name)
