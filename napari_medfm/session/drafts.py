@@ -75,11 +75,12 @@ def answer(
     number = request.object_id
     edits = _predict(state, voxels, number, request.plane, mask)
     after = transitions.answered(state, number, [request.plane])
-    if after.answers is state.answers:
-        return Draft("mask", "refresh", after, edits, facts=dict(facts) if edits else {})
+    about = {**facts, "object": number, "plane": [request.plane.axis, request.plane.index]}
+    if after.answers is state.answers:  # answered before, perhaps by another model
+        return Draft("mask", "refresh", after, edits, facts=about if edits else {})
     region = bounds([edit.piece.region for edit in edits])
-    step = history.joins((number, request.plane), region) or NEW_STEP
-    return Draft("mask", "mask", after, edits, step, facts={**facts, "object": number})
+    step = history.joins(request.subject, region) or NEW_STEP
+    return Draft("mask", "mask", after, edits, step, facts=about)
 
 
 def delete_object(state: SessionState, voxels: VoxelStore, object_id: int) -> Draft:
