@@ -206,7 +206,10 @@ def demo(
     clicks: Annotated[int, typer.Option(min=1, help="Clicks per slice at most.")] = 5,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the session, for the panel to resume.")] = False,
 ) -> list[Row]:
-    """Let a robot user segment an image as an expert did, and compare: labels, a picture, Dice per object."""
+    """Let a robot user segment an image as an expert did, with a box and clicks per slice, and compare them.
+
+    Writes the labels and a picture, and tells Dice per object.
+    """
     from napari_medfm.evaluation import draw_comparison, expert_masks, segment_like_expert
     from napari_medfm.session import read_classes
     from napari_medfm.volume import open_labels

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_medfm.errors import MedfmError, ModelError
 from napari_medfm.prompts import Position, Prompt
 from napari_medfm.session import AnnotationSession, LiveSegmentation, ObjectClass
-from napari_medfm.simulation import dice, iou, next_click
+from napari_medfm.simulation import dice, iou, next_click, noisy_box
 from napari_medfm.volume import Plane
 
 _PATIENCE = 600.0  # seconds; the largest encoders need minutes per slice on a CPU
@@ -31,8 +31,8 @@ class ObjectScore:
         In the session.
     slices : int
         Axial slices it was segmented on.
-    clicks : int
-        Clicks on all of them together.
+    prompts : int
+        Boxes and clicks on all of them together.
     dice : float
         Agreement with the expert over the whole volume.
     seconds : float
@@ -42,7 +42,7 @@ class ObjectScore:
     name: str
     object_id: int
     slices: int
-    clicks: int
+    prompts: int
     dice: float
     seconds: float
 
@@ -108,11 +108,13 @@ def segment_like_expert(
     *,
     clicks: int = 5,
     enough: float = 0.9,
+    seed: int = 0,
 ) -> Iterator[ObjectScore]:
-    """Segment one object per class by simulated clicks, on every axial slice that the expert marked.
+    """Segment one object per class by simulated prompts, on every axial slice that the expert marked.
 
-    On each slice the robot clicks where the error is deepest (RITM's rule) until the mask
-    is good enough or its clicks are spent. Objects are done in the order given and accepted.
+    On each slice the robot draws a hurried box, then clicks where the error is deepest (RITM's
+    rule) until the mask is good enough or its clicks are spent. Objects are done in the order
+    given and accepted.
 
     Parameters
     ----------
@@ -127,6 +129,8 @@ def segment_like_expert(
     enough : float
         IoU with the expert at which the robot goes to the next slice; 0.9 is the target
         of the literature's NoC@90.
+    seed : int
+        Of the boxes.
 
     Yields
     ------
@@ -138,33 +142,38 @@ def segment_like_expert(
     MedfmError
         The model failed, or the session refused a prompt.
     """
+    rng = np.random.default_rng(seed)
     for name, truth in masks.items():
         start = time.perf_counter()
-        object_id = session.add_object(name, name)
+        number = session.add_object(name, name)
         marked = [plane for plane in session.volume.geometry.planes() if plane.take(truth, truth.ndim).any()]
-        spent = sum(
-            _segment_slice(session, live, plane, plane.take(truth, truth.ndim), clicks, enough) for plane in marked
-        )
-        session.accept(object_id)
-        yield ObjectScore(
-            name, object_id, len(marked), spent, _dice(session, object_id, truth), time.perf_counter() - start
-        )
+        for plane in marked:
+            _segment_slice(session, live, plane, plane.take(truth, truth.ndim), clicks, enough, rng)
+        session.accept(number)
+        seconds = time.perf_counter() - start
+        prompts = len(session.state.object(number).prompts)
+        yield ObjectScore(name, number, len(marked), prompts, _dice(session, number, truth), seconds)
 
 
 def _segment_slice(
-    session: AnnotationSession, live: LiveSegmentation, plane: Plane, truth: Mask, clicks: int, enough: float
-) -> int:
-    """Click into the active object on one slice; return how often."""
-    thing = session.state.object().id
+    session: AnnotationSession,
+    live: LiveSegmentation,
+    plane: Plane,
+    truth: Mask,
+    clicks: int,
+    enough: float,
+    rng: np.random.Generator,
+) -> None:
+    number = session.state.object().id
+    prompt: Prompt | None = noisy_box(truth, rng, plane)
     clicked: list[Position] = []
-    while len(clicked) < clicks:
-        mask = session.object_mask(thing, plane)
-        click = next_click(mask, truth, clicked, plane)
-        if click is None or iou(mask, truth) >= enough:
-            break
-        ask(live, click)
-        clicked.append(click.position)
-    return len(clicked)
+    while prompt is not None:
+        ask(live, prompt)
+        mask = session.object_mask(number, plane)
+        if iou(mask, truth) >= enough or len(clicked) == clicks:
+            return
+        prompt = click = next_click(mask, truth, clicked, plane)
+        clicked += [] if click is None else [click.position]
 
 
 def _dice(session: AnnotationSession, object_id: int, truth: Mask) -> float:

@@ -9,7 +9,6 @@ from napari_medfm.inference import MemoryStore, Predictor, open_lane
 from napari_medfm.models import load_model
 from napari_medfm.prompts import Point
 from napari_medfm.session import AnnotationSession, LiveSegmentation, ObjectClass
-from napari_medfm.simulation import iou
 from napari_medfm.volume import Plane, fingerprint
 
 CLASSES = (ObjectClass("organ"), ObjectClass("lesion", parent="organ"), ObjectClass("other"), ObjectClass("absent"))
@@ -56,21 +55,32 @@ def test_an_object_is_segmented_on_every_slice_that_the_expert_marked(session, l
     (score,) = segment_like_expert(session, live, {"other": masks["other"]}, clicks=3)
     assert score.dice > 0.8
     assert score.slices == np.count_nonzero(masks["other"].any(axis=(1, 2)))
-    assert score.slices <= score.clicks <= 3 * score.slices
-    assert len(session.state.object(score.object_id).prompts) == score.clicks
+    prompts = session.state.object(score.object_id).prompts
+    assert len(prompts) == score.prompts
+    assert [prompt.kind for prompt in prompts].count("box") == score.slices
+    assert score.slices <= score.prompts <= (1 + 3) * score.slices
     assert session.state.object(score.object_id).accepted
     assert session.state.object(score.object_id).class_name == "other"
 
 
-def test_the_robot_leaves_a_slice_alone_that_is_good_enough(session, live, small_labels):
+def test_the_robot_clicks_no_more_where_the_mask_is_good_enough(session, live, small_labels):
     truth = expert_masks(small_labels, CLASSES)["other"]
-    (first,) = segment_like_expert(session, live, {"other": truth}, clicks=8)
-    plane = Plane(0, 5)
-    reached = iou(session.object_mask(first.object_id, plane), plane.take(truth))
-    assert reached >= 0.9
-    session.delete_object(first.object_id)
     (hasty,) = segment_like_expert(session, live, {"other": truth}, enough=0.0)
-    assert (hasty.clicks, hasty.dice) == (0, 0.0)
+    assert hasty.prompts == hasty.slices
+    session.delete_object(hasty.object_id)
+    (careful,) = segment_like_expert(session, live, {"other": truth}, enough=1.0)
+    assert careful.prompts > careful.slices
+    assert careful.dice > hasty.dice
+
+
+def test_equal_seeds_give_equal_prompts(session, live, small_labels):
+    truth = expert_masks(small_labels, CLASSES)["other"]
+    made = []
+    for seed in (1, 1, 2):
+        (score,) = segment_like_expert(session, live, {"other": truth}, enough=0.0, seed=seed)
+        made.append(session.state.object(score.object_id).prompts)
+        session.delete_object(score.object_id)
+    assert made[0] == made[1] != made[2]
 
 
 def test_a_lesion_inside_an_organ_stays_part_of_it(session, live, small_labels):
