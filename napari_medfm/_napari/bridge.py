@@ -1,7 +1,8 @@
 """Between the session and its layers: what one does, the other shows and keeps.
 
-The session owns the voxels, the layers share them. A stroke of napari's brush is
-journaled in its paint event; a layer that a person removes takes nothing with it.
+The session owns the voxels, the layers show a copy of them. A stroke of napari's brush
+is journaled in its paint event, and the layer then shows what became of it; a layer that
+a person removes takes nothing with it.
 """
 
 import itertools
@@ -15,7 +16,6 @@ from napari.components import ViewerModel
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_medfm._napari.keys import start_next
 from napari_medfm._napari.layers import SessionLayers, is_in
 from napari_medfm._napari.notices import attempt
 from napari_medfm._napari.pointing import visible_plane
@@ -34,14 +34,11 @@ class Stroke:
     ----------
     indices : tuple of ndarray
         One array of voxel indices per axis.
-    before : ndarray
-        Values of these voxels before.
     value : int
         What was written into all of them.
     """
 
     indices: Indices
-    before: NDArray[Any]
     value: int
 
 
@@ -75,16 +72,16 @@ class Bridge:
     ) -> None:
         self._viewer, self._layers, self._session, self._live = viewer, layers, session, live
         self._plane: Plane | None = None
-        self._painted: list[Stroke] = []
+        self._announced: list[Stroke] = []
         self._links: list[tuple[Any, Callable[..., Any]]] = [
             (session.events.voxels_changed, self._show_voxels),
-            (session.events.labels_replaced, layers.share),
+            (session.events.labels_replaced, layers.replace_voxels),
             (session.events.objects_changed, self._show_objects),
             (session.events.active_changed, self._show_active),
             (session.events.prompts_changed, self._show_prompts),
             (live.events.preview_changed, layers.preview.show),
             (layers.objects.events.paint, self._on_paint),
-            (layers.objects.events.labels_update, self._record_painted),
+            (layers.objects.events.labels_update, self._on_written),
             (layers.objects.events.selected_label, self._on_selected_label),
             (viewer.layers.events.removed, self._on_removed),
             (viewer.dims.events.point, self._on_plane),
@@ -116,8 +113,8 @@ class Bridge:
         self._links.clear()
         self._layers.preview.clear()
 
-    def _show_voxels(self, _region: Region) -> None:
-        self._layers.objects.refresh(extent=False, thumbnail=False)
+    def _show_voxels(self, region: Region) -> None:
+        self._layers.show_voxels(self._session.labels, region)
 
     def _show_objects(self, _ids: frozenset[int] = frozenset()) -> None:
         # A new colour table lets napari announce the selected label again, which nobody chose.
@@ -149,26 +146,25 @@ class Bridge:
             self._layers.objects.selected_label = self._paints()
 
     def _on_paint(self, event: Any) -> None:
-        """Journal a stroke once it is in the labels: polygons and scripts are announced before they are written."""
-        self._record_painted()
-        self._painted = strokes_of(event.value)
-        labels = self._session.labels
-        if all((labels[stroke.indices] == stroke.value).all() for stroke in self._painted):
-            self._record_painted()
+        """Journal a stroke; the session says what becomes of it.
 
-    def _record_painted(self) -> None:
-        """Journal what was painted; the session takes back what it refuses."""
-        painted, self._painted = self._painted, []
-        for stroke in painted:
+        Brush strokes are in the layer by now. Polygons and what scripts write are only
+        announced: once napari has written them, the session's voxels are shown again.
+        """
+        strokes, shown = strokes_of(event.value), self._layers.objects.data
+        written = any((shown[stroke.indices] == stroke.value).any() for stroke in strokes)
+        self._announced = [] if written else strokes
+        for stroke in strokes:
             attempt(partial(self._record, stroke))
-        if painted:
-            self._forget_history()
+        self._forget_history()
+
+    def _on_written(self) -> None:
+        announced, self._announced = self._announced, []
+        for stroke in announced:
+            self._layers.show_voxels(self._session.labels, stroke.indices)
 
     def _record(self, stroke: Stroke) -> None:
-        state = self._session.state
-        if stroke.value == state.next_id and state.active is None and not self._session.read_only:
-            start_next(self._session)
-        self._session.record_stroke(stroke.indices, stroke.before, stroke.value)
+        self._session.record_stroke(stroke.indices, self._session.labels[stroke.indices], stroke.value)
 
     def _forget_history(self) -> None:
         """Empty napari's own history, which would write old values over newer ones.
@@ -208,8 +204,7 @@ def strokes_of(item: Any) -> list[Stroke]:
     """Return what an item of napari's paint event wrote, in order; one stroke for pieces of the same value.
 
     A piece of the item is ``(box, mask, old values, new value)`` or, from
-    ``data_setitem``, ``(indices, old values, new values)``. A brush never writes a
-    voxel twice in one stroke: it leaves out those that already have the value.
+    ``data_setitem``, ``(indices, old values, new values)``.
     """
     pieces = [stroke for piece in item for stroke in _pieces(piece)]
     return [_joined(list(same)) for _, same in itertools.groupby(pieces, key=lambda stroke: stroke.value)]
@@ -217,19 +212,17 @@ def strokes_of(item: Any) -> list[Stroke]:
 
 def _pieces(piece: Any) -> Iterator[Stroke]:
     if len(piece) == 4:
-        box, mask, before, value = piece
+        box, mask, _, value = piece
         offsets = np.nonzero(np.ones([part.stop - part.start for part in box], bool) if mask is None else mask)
-        indices = tuple(offset + part.start for offset, part in zip(offsets, box, strict=True))
-        yield Stroke(indices, np.ravel(before), int(value))
+        yield Stroke(tuple(offset + part.start for offset, part in zip(offsets, box, strict=True)), int(value))
         return
     indices, before, values = piece
     values = np.broadcast_to(values, np.shape(before))
     for value in np.unique(values):
         chosen = values == value
-        yield Stroke(tuple(np.asarray(axis)[chosen] for axis in indices), np.asarray(before)[chosen], int(value))
+        yield Stroke(tuple(np.asarray(axis)[chosen] for axis in indices), int(value))
 
 
 def _joined(strokes: list[Stroke]) -> Stroke:
     axes = zip(*(stroke.indices for stroke in strokes), strict=True)
-    indices = tuple(np.concatenate(axis) for axis in axes)
-    return Stroke(indices, np.concatenate([stroke.before for stroke in strokes]), strokes[0].value)
+    return Stroke(tuple(np.concatenate(axis) for axis in axes), strokes[0].value)

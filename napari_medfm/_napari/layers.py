@@ -1,7 +1,8 @@
 """The layers that show a session: its objects, the preview, its prompts.
 
 They are held by identity, never looked up by name: a person may rename, hide or
-remove them. Voxels are shared with the session, not copied.
+remove them. The voxels they show are a copy: napari writes a stroke before it says so,
+and until then answers and undo must find the session's own voxels as they were journaled.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from napari_medfm._napari.images import METADATA_KEY
 from napari_medfm._napari.picking import outline_of
 from napari_medfm.prompts import Point, Prompt, PromptSet
 from napari_medfm.session import SegmentedObject
+from napari_medfm.session.voxels import blank
 from napari_medfm.volume import Plane, Region, Volume
 
 _GHOST = (0.35, 0.85, 1.0, 1.0)
@@ -35,7 +37,7 @@ class SessionLayers:
     volume : Volume
         The image that is annotated.
     labels : ndarray
-        The session's label volume; shown as it is, in shared memory.
+        The session's label volume; what is shown is a copy of it.
     image : Image
         The layer that shows the volume; the new layers lie exactly on it.
 
@@ -55,7 +57,11 @@ class SessionLayers:
         place = {name: getattr(image, name) for name in ("scale", "translate", "units", "axis_labels")}
         self.image = image
         self.objects = Labels(
-            labels, name=f"{volume.name} objects", metadata={METADATA_KEY: volume.geometry}, opacity=0.55, **place
+            copied(labels),
+            name=f"{volume.name} objects",
+            metadata={METADATA_KEY: volume.geometry},
+            opacity=0.55,
+            **place,
         )
         self.preview = Preview(Labels(np.zeros(volume.shape, np.uint8), name=f"{volume.name} preview", **place))
         self.prompts = PromptDisplay(volume.ndim, f"{volume.name} prompts", place)
@@ -103,10 +109,14 @@ class SessionLayers:
             "object": ["", *(thing.name for thing in objects.values())],
         }
 
-    def share(self, labels: NDArray[Any]) -> None:
-        """Show another array of voxels, the session's own."""
-        if self.objects.data is not labels:
-            self.objects.data = labels
+    def show_voxels(self, labels: NDArray[Any], where: Region | tuple[NDArray[np.intp], ...]) -> None:
+        """Show the session's voxels in a box, or at some indices, as they are now."""
+        self.objects.data[where] = labels[where]
+        self.objects.refresh(extent=False, thumbnail=False)
+
+    def replace_voxels(self, labels: NDArray[Any]) -> None:
+        """Show the session's voxels from an array of another type."""
+        self.objects.data = copied(labels)
 
 
 class Preview:
@@ -236,6 +246,15 @@ class PromptDisplay:
                 for prompt, piece in zip(prompts, pieces, strict=True)
                 for _ in piece
             ]
+
+
+def copied(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy that takes memory only where there is something."""
+    copy = blank(labels.shape, labels.dtype)
+    for index, part in enumerate(labels):
+        if part.any():
+            copy[index] = part
+    return copy
 
 
 def is_in(layer: Layer, layers: Iterable[Layer]) -> bool:
