@@ -97,7 +97,11 @@ class History:
         return self._undone[-1] if self._undone else None
 
     def record(self, entry: Entry) -> None:
-        """Take note of one more event; all events of an undo or redo move their step once."""
+        """Take note of one more event.
+
+        All events of an undo or redo move their step once. A new step drops what was
+        undone; a late answer drops it only where both changed voxels of one box.
+        """
         if entry.kind == "undo":
             self._shift(self._done, self._undone, entry.step)
         elif entry.kind == "redo":
@@ -125,17 +129,23 @@ class History:
                 return 0
         return 0
 
+    def spares_redo(self, region: Region | None) -> bool:
+        """Whether a late answer in a box leaves all that was undone exactly redoable."""
+        return not any(step.touches(region) for step in self._undone)
+
     def _add(self, entry: Entry) -> None:
-        self._undone.clear()
         regions = () if entry.region is None else (entry.region,)
         for place in range(len(self._done) - 1, -1, -1):
             step = self._done[place]
             if step.number == entry.step:
                 joined = replace(step, events=(*step.events, entry.seq), regions=(*step.regions, *regions))
                 self._done[place] = joined
+                if not self.spares_redo(entry.region):
+                    self._undone.clear()
                 return
             if step.number < entry.step:
                 break
+        self._undone.clear()
         self._done.append(Step(entry.step, entry.title, (entry.seq,), regions, entry.subject))
 
     @staticmethod

@@ -359,7 +359,8 @@ class LiveSegmentation:
         """Ask again if an answer was dropped but prompts still wait for one, unless that would cost a redo."""
         asked = [request for request in self._pending.values() if request.subject == (object_id, plane)]
         waits = (object_id, plane) in outstanding(self._session.state)
-        if waits and len(asked) == 1 and not self._session.can_redo:  # the one is the answer that was dropped
+        spared = self._session.history.spares_redo(plane.region(self._session.volume.shape))
+        if waits and spared and len(asked) == 1:  # the one is the answer that was dropped
             self._ask(object_id, plane)
 
     def _start_over(self) -> None:
@@ -368,8 +369,8 @@ class LiveSegmentation:
         self._hover_failed = False
         self.clear_hover()
         self.pause_background()
-        for request in list(self._pending.values()):
-            self._ask(request.object_id, request.plane)
+        for subject in dict.fromkeys(request.subject for request in self._pending.values()):
+            self._ask(*subject)
 
     def _show_preview(self, request: PredictionRequest, token: object, found: Future[MaskPrediction | None]) -> None:
         if found.cancelled() or self._hover is not token or self._closed:

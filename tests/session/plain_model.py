@@ -174,7 +174,7 @@ class PlainModel:
             self.done.append([event])
             self.undone.clear()
 
-    def join(self, act, place):
+    def join(self, act, place, redoable):
         """Perform an act that belongs to the step at `place`, or is one of its own (None)."""
         event = self.event(act)
         if not (event.voxels or event.facts):
@@ -183,7 +183,8 @@ class PlainModel:
             self.done.append([event])
         else:
             self.done[place].append(event)
-        self.undone.clear()
+        if not redoable:
+            self.undone.clear()
 
     def undo(self):
         step = self.done.pop()

@@ -70,6 +70,16 @@ def test_a_late_answer_grows_the_step_it_joins(history):
     assert history.done[0].regions == (LEFT, LEFT)
 
 
+def test_a_late_answer_leaves_the_redo_of_what_lies_elsewhere(history):
+    history.record(Entry(4, 3, "undo", ""))
+    assert history.spares_redo(LEFT)
+    history.record(Entry(5, 1, "mask", "mask", LEFT))
+    assert numbers(history.undone) == [3]
+    assert not history.spares_redo(RIGHT)
+    history.record(Entry(6, 1, "mask", "mask", RIGHT))
+    assert numbers(history.undone) == []
+
+
 def test_the_fold_over_all_events_is_what_recording_them_one_by_one_gives(history):
     entries = [Entry(4, 3, "undo", ""), Entry(5, 5, "paint", "brush", LEFT), Entry(6, 5, "undo", "")]
     for entry in entries:

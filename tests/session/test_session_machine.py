@@ -214,7 +214,8 @@ class SessionMachine(RuleBasedStateMachine):
         assert self.session.apply_mask(request, mask, model="plain", quality=0.5) is current
         if current:
             place = self.joined(before[1])
-            self.model.join(lambda: self.model.answer(request.object_id, request.plane, mask), place)
+            redoable = bool(self.session.history.undone)
+            self.model.join(lambda: self.model.answer(request.object_id, request.plane, mask), place, redoable)
 
     def joined(self, before):
         """Return the place of the step that grew, None if a new one was made."""
