@@ -63,13 +63,12 @@ class Desk:
         return self.widget.annotator.case if self.widget.annotator is not None else None
 
     def open(self, path: Path, timeout: float = 60.0):
-        """Open an image file through the plugin's reader, wait until it can be annotated, and return its case."""
+        """Open an image file, choose it in the panel, wait until it can be annotated, and return its case."""
         before = self.case
-        self.viewer.open(str(path), plugin="napari-medfm")
-        return self.wait_for_case(before, timeout)
-
-    def wait_for_case(self, before=None, timeout: float = 60.0):
-        """Wait until another case than `before` is open, and return it."""
+        plugin = "napari-medfm" if path.is_dir() or ".nii" in path.suffixes else "napari"
+        (layer,) = self.viewer.open(str(path), plugin=plugin)
+        if before is not None:
+            self.widget.panel.image_selected.emit(layer.name)
         wait(lambda: self.case is not None and self.case is not before, timeout)
         settle()
         return self.case

@@ -211,10 +211,8 @@ def measure(run: report.Run) -> None:
     with driver.folders_of_its_own(), tempfile.TemporaryDirectory() as out:
         desk = driver.Desk(run.options.model)
         for scene in scenes:
-            before = desk.case
-            plugin = None if scene.mask.suffix == ".png" else "napari-medfm"
-            layer = desk.viewer.open(str(scene.image), plugin=plugin or "napari")[0]
-            case = desk.wait_for_case(before)
+            case = desk.open(scene.image)
+            layer = case.workspace.layers.image
             robot = Robot(desk, truth_of(scene, case.session.volume))
             for target in scene.targets[:1] if run.quick else scene.targets:
                 scores, _, plane = robot.annotate(target)
