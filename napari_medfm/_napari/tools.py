@@ -250,7 +250,7 @@ class Tools:
             attempt(lambda: self._prompting.remove_prompt(grip.index))
 
     def _move(self, pointer: Pointer, grip: Grip, event: Any) -> Iterator[None]:
-        """Drag a prompt; without a drag, a point of the other sign may still go there."""
+        """Drag a prompt; without a drag, a click beside it, or of the other sign, is a click."""
         layer, positive, origin = self._layers.objects, self._sign(event), np.array(event.pos)
         layer.mouse_pan = False
         moved: Prompt | None = None
@@ -266,7 +266,7 @@ class Tools:
         self._take_hand()
         if moved is not None:
             attempt(lambda: self._prompting.move_prompt(grip.index, moved))
-        elif self._tool == "point" and positive != grip.prompt.positive:
+        elif self._tool == "point" and not _says_the_same(grip.prompt, pointer.position, positive):
             self._add(Point(pointer.plane, pointer.position, positive))
 
     def _draw(self, pointer: Pointer, event: Any) -> Iterator[None]:
@@ -325,6 +325,12 @@ def outline_end(prompt: Prompt) -> Position:
             return float(row), float(column)
         case _:
             return 0.0, 0.0
+
+
+def _says_the_same(prompt: Prompt, position: Position, positive: bool) -> bool:
+    """Whether a prompt is a click on the very voxel, of the same sign."""
+    there = isinstance(prompt, Point) and bool(np.all(np.abs(np.subtract(prompt.position, position)) < 1.0))
+    return there and prompt.positive == positive
 
 
 def _away(event: Any, origin: Any) -> bool:
