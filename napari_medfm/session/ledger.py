@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from napari_medfm.session import changes as state_changes
-from napari_medfm.session import checkpoints
+from napari_medfm.session import checkpoints, transitions
 from napari_medfm.session.changes import Changes
 from napari_medfm.session.checkpoints import CheckpointQueue
 from napari_medfm.session.history import Entry, History, Step, Subject
@@ -146,7 +146,7 @@ class Ledger:
         state, written = self.state, []
         for seq in events:
             changes, patch = self._recall(seq, back=kind == "undo")
-            moved = state_changes.apply(state, changes)
+            moved = transitions.drop_missing_active(state_changes.apply(state, changes))
             changes, state = state_changes.diff(state, moved), moved
             event = self._event(kind, step.title, step.number, (changes, patch), {"of": seq})
             written.append((event, changes, patch))

@@ -57,6 +57,11 @@ def set_active(state: SessionState, object_id: int | None) -> SessionState:
     return replace(state, active=None if object_id is None else state.object(object_id).id)
 
 
+def drop_missing_active(state: SessionState) -> SessionState:
+    """Return the state without an active object that is not there: choosing is no step, making and deleting are."""
+    return state if state.active in state.objects else replace(state, active=None)
+
+
 def alter(state: SessionState, thing: SegmentedObject) -> SessionState:
     """Return the state with an object's properties replaced."""
     return replace(state, objects=_with(state.objects, {thing.id: thing}))

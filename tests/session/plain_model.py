@@ -205,6 +205,8 @@ class PlainModel:
             self.facts[key] = values[side]
             if values[side] is MISSING:
                 del self.facts[key]
+        if self.facts["active"] not in self.ids:
+            self.facts["active"] = None
 
     # acts
 

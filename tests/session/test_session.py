@@ -125,6 +125,19 @@ def test_choosing_and_hiding_are_no_steps_and_cost_no_redo(session):
     assert not session.state.object(one).visible
 
 
+def test_undo_never_leaves_an_object_active_that_is_not_there(session):
+    session.import_labels(np.full(session.volume.shape, 4, np.uint8))
+    session.set_active(4)
+    session.undo()
+    assert session.state.active is None
+    session.redo()
+    session.delete_object(4)
+    session.undo()
+    session.set_active(4)
+    session.redo()
+    assert session.state.active is None
+
+
 def test_what_changes_nothing_is_not_journaled(session, heard):
     session.add_object(name="liver")
     head = verify(session.path).events

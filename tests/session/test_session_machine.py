@@ -29,6 +29,7 @@ SHAPE = (3, 4, 5)
 PARENTS = {"organ": None, "lesion": "organ", "core": "lesion", "vessel": None}
 CLASSES = [ObjectClass(name, parent=parent) for name, parent in PARENTS.items()]
 FINGERPRINT = "0f" * 32
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # thousands of events would wait for a disk
 
 planes = st.integers(0, 2).flatmap(lambda axis: st.integers(0, SHAPE[axis] - 1).map(lambda index: Plane(axis, index)))
 bits = st.integers(0, 2**20 - 1)
@@ -46,7 +47,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @initialize()
     def open_image(self):
-        self.folders = Path(tempfile.mkdtemp(prefix="medfm-machine-"))
+        self.folders = Path(tempfile.mkdtemp(prefix="medfm-machine-", dir=MEMORY))
         self.folder = self.folders / "0"
         self.volume = Volume(np.zeros(SHAPE, np.int16), array_geometry(SHAPE))
         self.session = AnnotationSession.create(self.volume, FINGERPRINT, folder=self.folder, classes=CLASSES)
