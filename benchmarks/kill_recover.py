@@ -2,14 +2,16 @@
 
 A child annotates at random and prints one line per acknowledged change; it is killed with SIGKILL at a random
 moment. Then the session is reopened and held against the last line: every acknowledged event is in the journal
-with the digest it had, and the voxels are those that were acknowledged (if the kill left an event that was
-written but not yet acknowledged, those of the journal cut off there). The label file, if one was saved, opens;
+with the digest it had, and voxels, state and history are those that were acknowledged (if the kill left an event that
+was written but not yet acknowledged, those of the journal cut off there). The label file, if one was saved, opens;
 the image file is byte-identical; the cache serves nothing damaged. Each folder is used for several kills in a row,
-so that sessions are also resumed from what earlier kills left.
+and only copies of its journal are opened in between, so that children resume from what kills left. At the end of
+each folder its journal is verified from the first event to the last, checkpoints included.
+
+Children in the viewer need a display; without one the script starts itself again under ``xvfb-run``.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -19,24 +21,27 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import driver
 import numpy as np
 import report
-from killed_headless import voxel_digest
+from killed_headless import content_digest
 
 from napari_medfm import AnnotationSession, MedfmError, open_volume
 from napari_medfm.files import sha256_file
 from napari_medfm.inference import DiskStore
+from napari_medfm.session import journal_path, verify
 from napari_medfm.volume import Volume, fingerprint, open_labels
 
 HERE = Path(__file__).parent
 CHILDREN = {"headless": HERE / "killed_headless.py", "viewer": HERE / "killed_viewer.py"}
 KILLS = {"headless": 160, "viewer": 40}
-QUICK = {"headless": 6, "viewer": 0}
+QUICK = {"headless": 6, "viewer": 2}
 PER_FOLDER = 20
-LONGEST = {"headless": 3.0, "viewer": 4.0}
+LONGEST = {"headless": 3.0, "viewer": 10.0}
 """Seconds a child may go on after its first acknowledgement."""
 START = 180.0
 """Seconds a child may take until its first acknowledgement."""
@@ -56,6 +61,31 @@ class Case:
     def sessions(self) -> Path:
         return self.folder / "sessions"
 
+    @property
+    def embeddings(self) -> Path:
+        return self.folder / "cache" / "embeddings"
+
+    @property
+    def labels(self) -> Path:
+        return self.folder / "labels.nii.gz"
+
+
+@dataclass
+class Tally:
+    """What was counted so far."""
+
+    kills: int = 0
+    events: int = 0
+    touched: int = 0
+    damaged: int = 0
+    during: Counter[str] = field(default_factory=Counter)
+    lost: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, name: str, faults: list[str]) -> None:
+        """Keep what was wrong after a kill."""
+        if faults:
+            self.lost[name] = [*self.lost.get(name, []), *faults]
+
 
 def kill_once(case: Case, seed: int, seconds: float) -> list[dict[str, object]]:
     """Start a child, kill it some seconds after its first acknowledgement, and return its acknowledgements."""
@@ -73,8 +103,9 @@ def kill_once(case: Case, seed: int, seconds: float) -> list[dict[str, object]]:
         if ready:
             threading.Event().wait(seconds)
         died = child.poll() is not None
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        if not died:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
         reader.join()
     if died or not ready:
         msg = f"the child stopped by itself; its messages:\n{log.read_text(errors='replace')[-3000:]}"
@@ -86,19 +117,25 @@ def kill_once(case: Case, seed: int, seconds: float) -> list[dict[str, object]]:
 def faults(case: Case, last: dict[str, object]) -> list[str]:
     """Return what is wrong with what a killed child left, in words; empty if nothing is."""
     found = []
-    try:
-        with AnnotationSession.resume(case.volume, case.fingerprint, case.sessions) as session:
-            path, digest = session.path, voxel_digest(session)
-            found += _compare(case, path, digest, last)
-    except MedfmError as error:
-        found.append(f"did not reopen: {error}")
-    saved = case.folder / "labels.nii.gz"
-    if saved.exists():
+    with tempfile.TemporaryDirectory() as folder:
+        sessions = shutil.copytree(case.sessions, Path(folder) / "sessions")
         try:
-            open_labels(saved, like=case.volume)
+            with AnnotationSession.resume(case.volume, case.fingerprint, sessions) as session:
+                found += _compare(case, session.path, content_digest(session), last)
+        except MedfmError as error:
+            found.append(f"did not reopen: {error}")
+    if case.labels.exists():
+        try:
+            open_labels(case.labels, like=case.volume)
         except MedfmError as error:
             found.append(f"the saved label file does not open: {error}")
     return found
+
+
+def unproven(case: Case) -> list[str]:
+    """Return what verifying the whole journal of a folder finds wrong; empty if nothing is."""
+    proof = verify(journal_path(case.fingerprint, case.sessions))
+    return [] if proof.intact else [f"verifying the journal: {proof.reason}, event {proof.broken_event}"]
 
 
 def _compare(case: Case, path: Path, digest: str, last: dict[str, object]) -> list[str]:
@@ -110,11 +147,11 @@ def _compare(case: Case, path: Path, digest: str, last: dict[str, object]) -> li
         return [f"acknowledged event {last['seq']} is missing or altered; the journal ends at {head}"]
     if head != last["seq"]:
         digest = _digest_at(case, path, int(str(last["seq"])))
-    return [] if digest == last["voxels"] else [f"voxels differ after acknowledged event {last['seq']}"]
+    return [] if digest == last["content"] else [f"differs from what it was after acknowledged event {last['seq']}"]
 
 
 def _digest_at(case: Case, path: Path, seq: int) -> str:
-    """Return the digest of the voxels at an earlier event: of a copy of the journal that ends there."""
+    """Return the digest of the session at an earlier event: of a copy of the journal that ends there."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         source = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
@@ -126,7 +163,7 @@ def _digest_at(case: Case, path: Path, seq: int) -> str:
         source.close()
         target.close()
         with AnnotationSession.resume(case.volume, case.fingerprint, Path(folder)) as session:
-            return voxel_digest(session)
+            return content_digest(session)
 
 
 def _drain(stream, lines: list[bytes], started: threading.Event) -> None:
@@ -144,53 +181,55 @@ def prepare(kind: str, image: Path, folder: Path) -> Case:
     return Case(kind, copy, folder, volume, fingerprint(volume))
 
 
-def measure(run: report.Run) -> None:
-    """Kill the program at random moments and count what was lost."""
-    kills = QUICK if run.quick else KILLS
+def series(run: report.Run, kind: str, count: int, scratch: Path, tally: Tally) -> None:
+    """Kill children of one kind, several in each folder."""
     random = np.random.default_rng(run.options.seed)
     before = sha256_file(run.options.image)
-    lost: list[str] = []
-    touched = done = events = 0
-    kinds: dict[str, int] = dict.fromkeys(kills, 0)
-    during: dict[str, int] = {}
+    for number in range(count):
+        name, seed = f"{kind} kill {number}", 1000 * run.options.seed + tally.kills
+        if number % PER_FOLDER == 0:
+            case = prepare(kind, run.options.image, scratch / f"{kind}-{number}")
+        acknowledged = kill_once(case, seed, seconds=random.uniform(0, LONGEST[kind]))
+        tally.kills += 1
+        tally.add(name, faults(case, acknowledged[-1]))
+        tally.touched += sha256_file(case.image) != before
+        tally.during[str(acknowledged[-1]["after"])] += 1
+        tally.events += int(str(acknowledged[-1]["seq"])) - int(str(acknowledged[0]["seq"]))
+        if number + 1 == count or (number + 1) % PER_FOLDER == 0:
+            tally.add(name, unproven(case))
+            tally.damaged += DiskStore(case.embeddings, 10**9).verify().removed
+
+
+def measure(run: report.Run) -> None:
+    """Kill the program at random moments and count what was lost."""
+    kills = {kind: getattr(run.options, kind) for kind in CHILDREN}
+    kills = {kind: (QUICK if run.quick else KILLS)[kind] if count is None else count for kind, count in kills.items()}
+    tally = Tally()
     with tempfile.TemporaryDirectory() as scratch:
         for kind, count in kills.items():
-            for number in range(count):
-                if number % PER_FOLDER == 0:
-                    case = prepare(kind, run.options.image, Path(scratch) / f"{kind}-{number}")
-                acknowledged = kill_once(
-                    case, seed=1000 * run.options.seed + done, seconds=random.uniform(0, LONGEST[kind])
-                )
-                last = acknowledged[-1]
-                wrong = faults(case, last)
-                lost += [f"{kind} kill {number}: {fault}" for fault in wrong]
-                touched += sha256_file(case.image) != before
-                during[str(last["after"])] = during.get(str(last["after"]), 0) + 1
-                events += int(str(last["seq"])) - int(str(acknowledged[0]["seq"]))
-                kinds[kind] += 1
-                done += 1
-            served = _damaged_entries(Path(scratch))
-    run.n = done
-    run.bar("kills", done)
-    run.bar("kills_in_the_viewer", kinds["viewer"])
-    run.bar("share_reopened_complete", 1 - len({fault.split(":")[0] for fault in lost}) / done)
-    run.bar("source_files_touched", touched)
-    run.detail("acknowledged events", events)
-    run.detail("last acknowledged before the kill", json.dumps(dict(sorted(during.items())), sort_keys=True))
-    run.detail("damaged entries in the caches", served)
-    for fault in lost:
-        run.detail(f"fault {hashlib.sha256(fault.encode()).hexdigest()[:6]}", fault)
-
-
-def _damaged_entries(scratch: Path) -> int:
-    return sum(DiskStore(folder, 10**9).verify().removed for folder in scratch.glob("*/cache"))
+            series(run, kind, count, Path(scratch), tally)
+    run.n = tally.kills
+    run.bar("kills", tally.kills)
+    run.bar("kills_in_the_viewer", kills["viewer"])
+    run.bar("share_reopened_complete", 1 - len(tally.lost) / tally.kills)
+    run.bar("source_files_touched", tally.touched)
+    run.detail("acknowledged events", tally.events)
+    run.detail("last acknowledged before the kill", json.dumps(dict(sorted(tally.during.items()))))
+    run.detail("damaged entries in the caches", tally.damaged)
+    for name, found in tally.lost.items():
+        run.detail(name, "; ".join(found))
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     sample = HERE.parent / "sample_volumes" / "abdomen_ct.nii.gz"
     parser.add_argument("--image", type=Path, default=sample, help="NIfTI file that is annotated (a copy of it)")
     parser.add_argument("--seed", type=int, default=0)
+    for kind in CHILDREN:
+        parser.add_argument(
+            f"--{kind}", type=int, metavar="KILLS", help=f"so many of this kind instead of {KILLS[kind]}"
+        )
 
 
 if __name__ == "__main__":
+    driver.ensure_display()
     report.main("kill_recover", measure, _options)

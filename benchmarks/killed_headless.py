@@ -1,7 +1,7 @@
 """The process that `kill_recover.py` kills: annotates headless, at random, and says what has been acknowledged.
 
 Every line on standard output is one acknowledgement, written after the call that made the change has returned:
-number and digest of the journal's last event, and a digest of the voxels.
+number and digest of the journal's last event, and a digest of all that the session holds.
 """
 
 import argparse
@@ -17,15 +17,19 @@ from napari_medfm import AnnotationSession, Point, Predictor, load_model, open_v
 from napari_medfm.inference import DiskStore, MemoryStore, TieredStore, open_lane
 from napari_medfm.models import PromptableModel
 from napari_medfm.prompts import Box, Scribble
-from napari_medfm.session import LiveSegmentation
+from napari_medfm.session import LiveSegmentation, SessionState
+from napari_medfm.session.changes import diff, encode
 from napari_medfm.volume import Plane, fingerprint
 
 
-def voxel_digest(session: AnnotationSession) -> str:
-    """Return a digest of labels, what lies beneath, and hand marks."""
+def content_digest(session: AnnotationSession) -> str:
+    """Return a digest of all that a session holds: voxels, what lies beneath, hand marks, state, undo and redo."""
     digest = hashlib.sha256()
     for array in (session.labels, session.beneath, session.hand):
         digest.update(np.ascontiguousarray(array).tobytes())
+    known = sorted(encode((change,)) for change in diff(SessionState(), session.state))
+    steps = [[step.number for step in steps] for steps in (session.history.done, session.history.undone)]
+    digest.update(json.dumps([known, steps]).encode())
     return digest.hexdigest()
 
 
@@ -137,7 +141,7 @@ def main() -> None:
     known = AnnotationSession.exists(digest, sessions)
     session = (AnnotationSession.resume if known else AnnotationSession.create)(volume, digest, folder=sessions)
     model = small_sam() if options.seed % 4 == 0 else load_model("random_walker")
-    store = TieredStore([MemoryStore(10**7), DiskStore(options.folder / "cache", 10**9)])
+    store = TieredStore([MemoryStore(10**7), DiskStore(options.folder / "cache" / "embeddings", 10**9)])
     live = LiveSegmentation(session, Predictor(model, store), open_lane())
     annotator = Annotator(session, live, options.folder / "labels.nii.gz", options.seed)
     journal = sqlite3.connect(f"{session.path.as_uri()}?mode=ro", uri=True)
@@ -145,7 +149,7 @@ def main() -> None:
     while True:
         row = journal.execute("SELECT seq, hex(digest) FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         seq, head = row or (0, "")
-        line = {"seq": seq, "digest": head, "voxels": voxel_digest(session), "after": name}
+        line = {"seq": seq, "digest": head, "content": content_digest(session), "after": name}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
         name = annotator.step()

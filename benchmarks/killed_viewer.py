@@ -13,13 +13,15 @@ from pathlib import Path
 
 import driver
 import numpy as np
-from killed_headless import voxel_digest
+from killed_headless import content_digest
 
 from napari_medfm import register_model
 from napari_medfm.session import AnnotationSession
 
 MODEL = "small-sam"
 PAUSE_MS = 5
+PATIENCE = 120.0
+"""Seconds until the image must be open; a busy machine takes its time to load a model."""
 
 
 class Witness:
@@ -51,9 +53,9 @@ class Witness:
         self.acknowledge()
 
     def acknowledge(self) -> None:
-        """Write a line: number and digest of the journal's last event, digest of the voxels, what was done."""
+        """Write a line: number and digest of the journal's last event, digest of all there is, what was done."""
         row = self._journal.execute("SELECT seq, hex(digest) FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        line = {"seq": row[0], "digest": row[1], "voxels": voxel_digest(self._session), "after": self.doing}
+        line = {"seq": row[0], "digest": row[1], "content": content_digest(self._session), "after": self.doing}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
@@ -179,10 +181,10 @@ def open_case(image: Path, model: str) -> driver.Desk:
     desk = driver.Desk(model)
     resume = desk.widget.panel.resume.resume
     desk.viewer.open(str(image), plugin="napari-medfm")
-    driver.wait(lambda: desk.case is not None or resume.isVisible())
+    driver.wait(lambda: desk.case is not None or resume.isVisible(), PATIENCE)
     if desk.case is None:
         press(resume)
-    driver.wait(lambda: desk.case is not None)
+    driver.wait(lambda: desk.case is not None, PATIENCE)
     return desk
 
 
