@@ -7,6 +7,7 @@ Paths: ``["objects", id]`` (made or deleted), ``["objects", id, field]``,
 ``["classes"]``, ``["active"]``, ``["policy"]``, ``["image"]``, ``["next_id"]``.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from napari_medfm.prompts import PromptSet, from_json, to_json
-from napari_medfm.session.state import CommitPolicy, Extent, ObjectClass, SegmentedObject, SessionState
+from napari_medfm.session.state import CommitPolicy, Extent, ObjectClass, SegmentedObject, SessionState, thaw
 from napari_medfm.volume import Plane
 
 K = TypeVar("K")
@@ -190,12 +191,20 @@ def _diff_choices(old: SessionState, new: SessionState) -> Iterator[Change]:
 
 
 def _differing(old: Mapping[K, V], new: Mapping[K, V]) -> list[K]:
-    gone = [key for key in old if key not in new]
-    return gone + [key for key, value in new.items() if old.get(key) is not value and old.get(key) != value]
+    """Return the keys whose values differ; what both hold in the same place costs next to nothing."""
+    suspects: dict[K, None] = {}
+    for (one, before), (two, after) in itertools.zip_longest(old.items(), new.items(), fillvalue=_NOTHING):
+        if one is not two or before is not after:
+            suspects |= {one: None, two: None}
+    suspects.pop(_NOTHING[0], None)
+    return [key for key in suspects if old.get(key) != new.get(key)]
 
 
 def _pair(old: Mapping[K, V], new: Mapping[K, V], key: K) -> tuple[V | None, V | None]:
     return old.get(key), new.get(key)
+
+
+_NOTHING: Any = (object(), object())
 
 
 class _Draft:
@@ -249,5 +258,5 @@ class _Draft:
 
     def _map(self, name: str) -> dict[Any, Any]:
         if name not in self._maps:
-            self._maps[name] = dict(getattr(self._state, name))
+            self._maps[name] = thaw(getattr(self._state, name))
         return self._maps[name]

@@ -18,7 +18,7 @@ from napari_medfm.session import changes as state_changes
 from napari_medfm.session.changes import Change
 from napari_medfm.session.journal import Checkpoint
 from napari_medfm.session.patches import Patch
-from napari_medfm.session.state import Extent, SessionState
+from napari_medfm.session.state import Extent, SessionState, thaw
 from napari_medfm.session.voxels import VoxelStore
 from napari_medfm.volume import Plane, Region
 
@@ -157,7 +157,7 @@ def _describe_object(number: int, state: SessionState) -> Any:
 
 
 def _recall(contents: Iterable[tuple[str, Any]], state: SessionState) -> SessionState:
-    objects, extent, answers = dict(state.objects), dict(state.extent), dict(state.answers)
+    objects, extent, answers = thaw(state.objects), thaw(state.extent), thaw(state.answers)
     for part, content in contents:
         kind, _, name = part.partition("/")
         if kind == "extent":

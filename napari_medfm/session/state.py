@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
+from typing import TypeVar
 
 from napari_medfm.errors import SessionError
 from napari_medfm.prompts import PromptSet
@@ -11,6 +12,15 @@ from napari_medfm.volume import Plane
 
 Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def thaw(mapping: Mapping[K, V]) -> dict[K, V]:
+    """Return a copy of a mapping that can be changed, made without hashing its keys again."""
+    return mapping.copy() if isinstance(mapping, MappingProxyType | dict) else dict(mapping)
 
 
 class Extent(Enum):

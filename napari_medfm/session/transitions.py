@@ -9,7 +9,7 @@ from typing import TypeVar
 from napari_medfm.errors import LockedObjectError, SessionError
 from napari_medfm.prompts import Prompt, PromptSet
 from napari_medfm.session.request import prompts_digest
-from napari_medfm.session.state import Colour, Extent, ObjectClass, SegmentedObject, SessionState
+from napari_medfm.session.state import Colour, Extent, ObjectClass, SegmentedObject, SessionState, thaw
 from napari_medfm.volume import Plane
 
 K = TypeVar("K")
@@ -134,19 +134,21 @@ def move_prompt(state: SessionState, index: int, prompt: Prompt) -> SessionState
 def answered(state: SessionState, object_id: int, planes: Iterable[Plane]) -> SessionState:
     """Return the state in which an object's voxels on some planes answer the prompts it has there now."""
     prompts = state.objects[object_id].prompts
-    answers = dict(state.answers)
-    for plane in planes:
-        digest = prompts_digest(prompts.in_plane(plane))
-        answers[object_id, plane] = digest
+    digests = {(object_id, plane): prompts_digest(prompts.in_plane(plane)) for plane in planes}
+    if all(state.answers.get(key, "") == digest for key, digest in digests.items()):
+        return state
+    answers = thaw(state.answers)
+    for key, digest in digests.items():
+        answers[key] = digest
         if not digest:
-            del answers[object_id, plane]
-    return replace(state, answers=_unless_equal(state.answers, answers))
+            del answers[key]
+    return replace(state, answers=MappingProxyType(answers))
 
 
 def forget_answers(state: SessionState, object_id: int) -> SessionState:
     """Return the state in which nothing of an object answers any prompt."""
     answers = {key: digest for key, digest in state.answers.items() if key[0] != object_id}
-    return replace(state, answers=_unless_equal(state.answers, answers))
+    return state if len(answers) == len(state.answers) else replace(state, answers=MappingProxyType(answers))
 
 
 def define_classes(state: SessionState, classes: Sequence[ObjectClass]) -> SessionState:
@@ -158,7 +160,7 @@ def define_classes(state: SessionState, classes: Sequence[ObjectClass]) -> Sessi
             reason = f"is missing from the list but {thing.name} belongs to it"
             raise SessionError(f"class {thing.class_name}", reason, "Keep it, or give the object another class first.")
     extent = {key: value for key, value in state.extent.items() if key[0] in names}
-    return replace(state, classes=tuple(classes), extent=_unless_equal(state.extent, extent))
+    return replace(state, classes=tuple(classes), extent=MappingProxyType(extent))
 
 
 def check_classes(classes: Sequence[ObjectClass]) -> None:
@@ -186,12 +188,12 @@ def check_classes(classes: Sequence[ObjectClass]) -> None:
 def set_extent(state: SessionState, class_name: str, planes: Iterable[Plane], extent: Extent) -> SessionState:
     """Return the state with a class marked on some planes."""
     state.object_class(class_name)
-    marks = dict(state.extent)
+    marks = thaw(state.extent)
     for plane in planes:
         marks[class_name, plane] = extent
         if extent is Extent.UNSEEN:
             del marks[class_name, plane]
-    return replace(state, extent=_unless_equal(state.extent, marks))
+    return replace(state, extent=MappingProxyType(marks))
 
 
 def unlocked(state: SessionState, object_id: int | None = None) -> SegmentedObject:
@@ -223,9 +225,5 @@ def check_index(thing: SegmentedObject, index: int) -> int:
     return index
 
 
-def _with(mapping: Mapping[K, V], changed: Mapping[K, V]) -> Mapping[K, V]:
-    return MappingProxyType({**mapping, **changed})
-
-
-def _unless_equal(old: Mapping[K, V], new: Mapping[K, V]) -> Mapping[K, V]:
-    return old if old == new else MappingProxyType(dict(new))
+def _with(mapping: Mapping[K, V], changed: dict[K, V]) -> Mapping[K, V]:
+    return MappingProxyType(thaw(mapping) | changed)
