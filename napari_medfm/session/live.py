@@ -3,29 +3,24 @@
 import logging
 import queue
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from psygnal import Signal, SignalGroup
 
 from napari_medfm.errors import MedfmError, SessionError
-from napari_medfm.inference import EmbeddingProgress, Predictor, embed_plane, embed_planes, order_planes
+from napari_medfm.inference import Predictor
 from napari_medfm.models import MaskPrediction
 from napari_medfm.prompts import MaskPrompt, Point, Position, Prompt, PromptSet, check_inside
+from napari_medfm.session.background import Background
+from napari_medfm.session.questions import Answers, Question, View
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane, Volume, Window, automatic_window
 from napari_medfm.workers import Dispatch, Lane, Priority, call_now
 
-NEIGHBOURS = 8
-"""Slices embedded ahead of the visible one, those in scroll direction first."""
-
-_REMEMBERED = 32
-_BACKGROUND = ("visible", "neighbours", "background")
 _log = logging.getLogger(__name__)
 
 
@@ -51,43 +46,6 @@ class LiveEvents(SignalGroup):
     preview_changed = Signal(object, object)
     progress = Signal(object)
     failed = Signal(object)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """Everything the lane needs to answer, frozen when it was asked.
-
-    Attributes
-    ----------
-    request : PredictionRequest
-        What is asked.
-    predictor : Predictor
-        Who answers.
-    volume : Volume
-        The image.
-    window : Window
-        What the model sees it through.
-    previous : MaskPrediction or None
-        The answer that is refined.
-    """
-
-    request: PredictionRequest
-    predictor: Predictor
-    volume: Volume
-    window: Window
-    previous: MaskPrediction | None
-
-    def answer(self) -> MaskPrediction:
-        """Embed the slice, unless it is stored, and decode."""
-        request = self.request
-        embedding = embed_plane(self.predictor, self.volume, request.image, self.window, request.plane)
-        return self.predictor.decode(embedding, request.prompts, self.previous)
-
-    def glimpse(self) -> MaskPrediction | None:
-        """Decode if the slice is embedded already; None if not."""
-        key = self.predictor.key(self.request.image, self.request.plane, self.window)
-        embedding = self.predictor.lookup(key) if self.predictor.cached(key) else None
-        return None if embedding is None else self.predictor.decode(embedding, self.request.prompts, self.previous)
 
 
 class LiveSegmentation:
@@ -136,13 +94,13 @@ class LiveSegmentation:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._dispatch = dispatch or self._inbox.put
         self._windows: dict[str, Window] = {} if window is None else {session.state.image: window}
-        self._answers = _Answers()
+        self._answers = Answers()
         self._pending: dict[Future[Any], PredictionRequest] = {}
-        self._predictors = 0
+        self._background = Background(lane, self._dispatch, self.events.progress.emit, self._tell)
+        self._turn = 0
         self._hover: object | None = None
         self._hover_failed = False
         self._previewed: Plane | None = None
-        self._embed_axis: int | None = None
         self._closed = False
 
     @property
@@ -166,7 +124,7 @@ class LiveSegmentation:
     def set_predictor(self, predictor: Predictor) -> None:
         """Let another model answer from now on, also what the former one was asked and did not answer yet."""
         self._predictor = predictor
-        self._predictors += 1
+        self._turn += 1
         self._start_over()
 
     def set_window(self, window: Window) -> None:
@@ -238,25 +196,15 @@ class LiveSegmentation:
         direction : int
             Sign of the change of index while scrolling; 0 if not known.
         """
-        order = self._order(plane, direction)
-        self._embed(order[:1], Priority.VISIBLE, "visible")
-        self._embed(order[: NEIGHBOURS + 1], Priority.NEIGHBOUR, "neighbours")
-        if self._embed_axis == plane.axis:
-            self._embed(order, Priority.BACKGROUND, "background")
+        self._with_view(lambda view: self._background.show(view, plane, direction))
 
     def embed_all(self, axis: int = 0, visible: int = 0) -> None:
         """Embed every slice across an axis in the background, nearest to the visible one first."""
-        self._embed_axis = axis
-        self._embed(self._order(Plane(axis, visible), 0), Priority.BACKGROUND, "background")
+        self._with_view(lambda view: self._background.embed_all(view, Plane(axis, visible)))
 
     def pause_background(self) -> None:
         """Stop embedding in the background; what is embedded stays."""
-        running = self._embed_axis is not None
-        self._embed_axis = None
-        for name in _BACKGROUND:
-            self._lane.cancel(self._channel(name))
-        if running:
-            self.events.progress.emit(None)
+        self._background.pause()
 
     def wait(self, timeout: float = 60.0) -> bool:
         """Apply answers as they come, until every prompt is answered; only without a `dispatch` of one's own.
@@ -286,39 +234,42 @@ class LiveSegmentation:
             future.cancel()
         self._set_pending({})
 
-    def _ask(self, object_id: int | None, plane: Plane) -> None:
+    def _with_view(self, act: Callable[[View], None]) -> None:
         try:
-            question = self._question(object_id, plane)
-        except MedfmError as error:  # the prompt is in the session; only its answer is missing
+            view = self._view()
+        except MedfmError as error:
             self.events.failed.emit(error)
+        else:
+            act(view)
+
+    def _ask(self, object_id: int | None, plane: Plane) -> None:
+        # If it cannot be asked, the prompt is in the session all the same: only its answer is missing.
+        self._with_view(lambda view: self._submit(view, object_id, plane))
+
+    def _submit(self, view: View, object_id: int | None, plane: Plane) -> None:
+        request = resolve(self._session.state, plane, object_id=object_id, context=view.context)
+        if request is None:
             return
-        if question is None:
-            return
+        question = Question(request, view, self._answers.before(request))
         channel = self._channel(f"click/{object_id}/{plane.axis}/{plane.index}")
         future = self._lane.submit(question.answer, priority=Priority.CLICK, channel=channel)
-        self._set_pending({**self._pending, future: question.request})
-        self._when_done(future, partial(self._apply, question.request, time.perf_counter()))
-
-    def _question(self, object_id: int | None, plane: Plane) -> Question | None:
-        request = resolve(self._session.state, plane, object_id=object_id, context=self._context())
-        if request is None:
-            return None
-        return Question(request, self._predictor, self._volume(), self.window, self._answers.before(request))
+        self._set_pending({**self._pending, future: request})
+        self._when_done(future, partial(self._apply, request, time.perf_counter()))
 
     def _imagine(self, point: Point) -> Question | None:
         """Return the question that a click would ask, or None if it could not be made."""
-        try:
-            check_inside(point, point.plane.shape(self._session.volume.shape))
-            context, volume = self._context(), self._volume()
-        except MedfmError:
-            return None
         state = self._session.state
         thing = state.objects.get(state.active) if state.active is not None else None
         if thing is not None and thing.locked:
             return None
+        try:
+            check_inside(point, point.plane.shape(self._session.volume.shape))
+            view = self._view()
+        except MedfmError:
+            return None
         prompts = self._prompts_before(point.plane).add(point)
-        request = PredictionRequest(thing.id if thing else 0, point.plane, prompts, state.image, context)
-        return Question(request, self._predictor, volume, self.window, self._answers.before(request))
+        request = PredictionRequest(thing.id if thing else 0, point.plane, prompts, state.image, view.context)
+        return Question(request, view, self._answers.before(request))
 
     def _prompts_before(self, plane: Plane) -> PromptSet:
         """Return the prompts that a click on a plane would be added to."""
@@ -343,10 +294,13 @@ class LiveSegmentation:
             self._set_pending({asked: what for asked, what in self._pending.items() if asked is not found})
 
     def _put(self, request: PredictionRequest, start: float, prediction: MaskPrediction) -> None:
-        spec = self._predictor.spec
-        digest = spec.model_digest or spec.encoder_digest
-        done = request.context == self._context() and self._session.apply_mask(
-            request, prediction.mask, model=spec.name, model_digest=digest, quality=prediction.quality
+        view = self._view()
+        done = request.context == view.context and self._session.apply_mask(
+            request,
+            prediction.mask,
+            model=view.predictor.spec.name,
+            model_digest=view.model_digest,
+            quality=prediction.quality,
         )
         if done:
             self._answers.remember(request, prediction)
@@ -375,46 +329,25 @@ class LiveSegmentation:
     def _show_preview(self, request: PredictionRequest, token: object, found: Future[MaskPrediction | None]) -> None:
         if found.cancelled() or self._hover is not token or self._closed:
             return
-        current = request.context == self._context() and request.image == self._session.state.image
-        if not current or request.prompts.prompts[:-1] != self._prompts_before(request.plane).prompts:
-            return
         error = found.exception()
         if error is not None:
-            self.clear_hover()
-            if not self._hover_failed:  # once is enough: the pointer moves on
-                self._tell(error)
-            self._hover_failed = True
+            self._fail_hover(error)
             return
         prediction = found.result()
-        if prediction is not None:
+        if prediction is not None and self._would_ask(request):
             self._previewed = request.plane
             self.events.preview_changed.emit(request.plane, prediction.mask)
 
-    def _embed(self, planes: Sequence[Plane], priority: Priority, name: str) -> None:
-        try:
-            steps = embed_planes(self._predictor, self._volume(), self._session.state.image, self.window, planes)
-        except MedfmError as error:
-            self.events.failed.emit(error)
-            return
-        report = self._report if name == "background" else None
-        future = self._lane.submit_steps(steps, priority=priority, channel=self._channel(name), on_step=report)
-        self._when_done(future, partial(self._finish_embedding, name))
+    def _would_ask(self, request: PredictionRequest) -> bool:
+        """Whether a click would still be added to the prompts that a preview was made for."""
+        before = request.prompts.prompts[:-1]
+        current = request.image == self._session.state.image and request.context == self._view().context
+        return current and before == self._prompts_before(request.plane).prompts
 
-    def _report(self, progress: EmbeddingProgress) -> None:
-        self._dispatch(lambda: self._show_progress(progress))
-
-    def _show_progress(self, progress: EmbeddingProgress) -> None:
-        if self._embed_axis is not None:
-            self.events.progress.emit(progress)
-
-    def _finish_embedding(self, name: str, done: Future[None]) -> None:
-        if done.cancelled() or self._closed:
-            return
-        if name == "background":
-            self._embed_axis = None
-            self.events.progress.emit(None)
-        error = done.exception()
-        if error is not None:
+    def _fail_hover(self, error: BaseException) -> None:
+        told, self._hover_failed = self._hover_failed, True
+        self.clear_hover()
+        if not told:  # once is enough: the pointer moves on
             self._tell(error)
 
     def _when_done(self, future: Future[Any], callback: Callable[[Future[Any]], None]) -> None:
@@ -432,15 +365,21 @@ class LiveSegmentation:
         if self.busy != before:
             self.events.busy_changed.emit(self.busy)
 
-    def _order(self, plane: Plane, direction: int) -> list[Plane]:
-        planes = self._session.volume.geometry.planes(plane.axis)
-        return [planes[index] for index in order_planes(plane.index, direction, len(planes))]
-
     def _plane_of(self, index: int) -> Plane:
         prompts = self._session.state.object().prompts
         if not 0 <= index < len(prompts):
             raise SessionError("prompt", f"number {index} does not exist", "Choose one that is shown.")
         return prompts[index].plane
+
+    def _view(self) -> View:
+        """Return who looks at what just now.
+
+        Raises
+        ------
+        SessionError
+            The image is not open.
+        """
+        return View(self._predictor, self._turn, self._session.state.image, self._volume(), self.window)
 
     def _volume(self) -> Volume:
         volume = self._session.image
@@ -449,36 +388,5 @@ class LiveSegmentation:
             raise SessionError("image", "the one that the model should see is not open", step)
         return volume
 
-    def _context(self) -> str:
-        spec = self._predictor.spec
-        return f"{self.window.key} {spec.name} {spec.model_digest or spec.encoder_digest} {self._predictors}"
-
     def _channel(self, name: str) -> str:
         return f"live/{id(self)}/{name}"
-
-
-class _Answers:
-    """The last answers, by object and plane, to be refined by further prompts."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[int, Plane], tuple[PredictionRequest, MaskPrediction]] = OrderedDict()
-
-    def remember(self, request: PredictionRequest, prediction: MaskPrediction) -> None:
-        key = request.object_id, request.plane
-        self._known[key] = request, prediction
-        self._known.move_to_end(key)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-
-    def before(self, request: PredictionRequest) -> MaskPrediction | None:
-        """Return the answer to the prompts that the request only adds to."""
-        known = self._known.get((request.object_id, request.plane))
-        if known is None:
-            return None
-        former, prediction = known
-        extends = request.prompts.prompts[: len(former.prompts)] == former.prompts.prompts
-        same = (former.image, former.context) == (request.image, request.context)
-        return prediction if same and extends and len(request.prompts) > len(former.prompts) else None
-
-    def clear(self) -> None:
-        self._known.clear()

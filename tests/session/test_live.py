@@ -11,7 +11,7 @@ from napari_medfm.inference import MemoryStore, Predictor
 from napari_medfm.models import ImageEmbedding, MaskPrediction, ModelSpec, load_model
 from napari_medfm.prompts import MaskPrompt, Point
 from napari_medfm.session import AnnotationSession, LiveSegmentation, outstanding
-from napari_medfm.session.live import NEIGHBOURS
+from napari_medfm.session.background import NEIGHBOURS
 from napari_medfm.volume import Plane, Volume, Window, array_geometry
 from napari_medfm.workers import Lane, call_now
 
