@@ -60,15 +60,18 @@ class ModelEntry:
         Raises
         ------
         ModelError
-            The factory cannot be imported; also whatever the factory raises, such as `WeightsError`.
+            The factory cannot be imported or makes no model; also whatever it raises, such as `WeightsError`.
         """
         module, _, attribute = self.factory.partition(":")
         try:
             factory = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # a module runs on import, and may raise anything
             step = "Install the package that provides this model, or repair it."
             raise ModelError(self.name, f"cannot be imported ({error})", step) from error
-        model: PromptableModel = factory(**options)
+        model = factory(**options)
+        if not isinstance(model, PromptableModel):
+            reason = f"what {self.factory!r} made is no promptable model"
+            raise ModelError(self.name, reason, "Report it to the authors of that package.")
         return model
 
 
@@ -139,13 +142,17 @@ class ModelRegistry:
         for point in discover() if discover is not None else ():
             try:
                 self.register(_entry_of(point))
-            except (ImportError, AttributeError, ModelError) as error:
+            except ModelError as error:
                 # One broken package must not take the other models away.
                 _log.warning("model entry point %r is left out: %s", point.name, error)
 
 
 def _entry_of(point: EntryPoint) -> ModelEntry:
-    entry = point.load()
+    step = "Report it to the authors of that package."
+    try:
+        entry = point.load()
+    except Exception as error:  # as above
+        raise ModelError(point.name, f"cannot be imported ({error})", step) from error
     if not isinstance(entry, ModelEntry):
-        raise ModelError(point.name, "does not name a ModelEntry", "Report it to the authors of that package.")
+        raise ModelError(point.name, "does not name a ModelEntry", step)
     return entry
