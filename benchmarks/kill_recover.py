@@ -87,8 +87,11 @@ class Tally:
             self.lost[name] = [*self.lost.get(name, []), *faults]
 
 
-def kill_once(case: Case, seed: int, seconds: float) -> list[dict[str, object]]:
-    """Start a child, kill it some seconds after its first acknowledgement, and return its acknowledgements."""
+def kill_once(case: Case, seed: int, seconds: float) -> tuple[list[dict[str, object]], str]:
+    """Start a child, kill it some seconds after its first acknowledgement, and return its acknowledgements.
+
+    A child that ended before it was killed has crashed: its last message is returned with its acknowledgements.
+    """
     command = [sys.executable, str(CHILDREN[case.kind]), str(case.image), "--folder", str(case.folder)]
     log = case.folder / "child.log"
     with log.open("wb") as errors:
@@ -107,11 +110,13 @@ def kill_once(case: Case, seed: int, seconds: float) -> list[dict[str, object]]:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         reader.join()
-    if died or not ready:
-        msg = f"the child stopped by itself; its messages:\n{log.read_text(errors='replace')[-3000:]}"
+    messages = log.read_text(errors="replace")
+    if not ready:
+        msg = f"the child never began; its messages:\n{messages[-3000:]}"
         raise RuntimeError(msg)
     whole = [line for line in lines if line.endswith(b"\n")]
-    return [json.loads(line) for line in whole]
+    crash = f"crashed: {' '.join(messages.split()[-20:])}" if died else ""
+    return [json.loads(line) for line in whole], crash
 
 
 def faults(case: Case, last: dict[str, object]) -> list[str]:
@@ -189,8 +194,9 @@ def series(run: report.Run, kind: str, count: int, scratch: Path, tally: Tally) 
         name, seed = f"{kind} kill {number}", 1000 * run.options.seed + tally.kills
         if number % PER_FOLDER == 0:
             case = prepare(kind, run.options.image, scratch / f"{kind}-{number}")
-        acknowledged = kill_once(case, seed, seconds=random.uniform(0, LONGEST[kind]))
+        acknowledged, crash = kill_once(case, seed, seconds=random.uniform(0, LONGEST[kind]))
         tally.kills += 1
+        tally.add(name, [crash] if crash else [])
         tally.add(name, faults(case, acknowledged[-1]))
         tally.touched += sha256_file(case.image) != before
         tally.during[str(acknowledged[-1]["after"])] += 1

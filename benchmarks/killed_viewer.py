@@ -39,6 +39,8 @@ class Witness:
         self.doing = "opened"
         self._session = session
         self._brushing = False
+        self._out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else the program prints goes elsewhere
         self._journal = sqlite3.connect(f"{session.path.as_uri()}?mode=ro", uri=True)
         session.events.history_changed.connect(self._journaled)
         objects.events.paint.connect(self.brush_up, position="last")
@@ -56,8 +58,8 @@ class Witness:
         """Write a line: number and digest of the journal's last event, digest of all there is, what was done."""
         row = self._journal.execute("SELECT seq, hex(digest) FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         line = {"seq": row[0], "digest": row[1], "content": content_digest(self._session), "after": self.doing}
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        self._out.write(json.dumps(line) + "\n")
+        self._out.flush()
 
     def _journaled(self) -> None:
         if not self._brushing:
