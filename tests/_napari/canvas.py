@@ -4,8 +4,10 @@ napari names no public way to that widget. It is found in Qt's own tree of widge
 so that no private attribute of napari is read, here or anywhere else.
 """
 
+import gc
+
 import numpy as np
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMainWindow
@@ -108,3 +110,13 @@ def canvas_widget(viewer):
     ]
     (widget,) = [canvas for window in windows for canvas in window.findChildren(QOpenGLWidget)]
     return widget
+
+
+def top_level_widgets():
+    """Return the windows and pop-ups that are left once Qt has deleted what was closed."""
+    application = QApplication.instance()
+    for _ in range(3):  # what is deleted may own what is deleted next
+        gc.collect()
+        application.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        application.processEvents()
+    return set(application.topLevelWidgets())

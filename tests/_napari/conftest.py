@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QEvent
 
 from napari_medfm._napari.images import image_layer_data
 from napari_medfm._napari.workspace import Workspace
@@ -16,7 +15,7 @@ from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import fingerprint
 from napari_medfm.workers import Lane
 
-from .canvas import Canvas
+from .canvas import Canvas, top_level_widgets
 
 
 @dataclass
@@ -139,11 +138,11 @@ def window(qapp):
     """Return a viewer on the screen, the same for a module; no widget outlives it."""
     import napari
 
-    before = top_level_widgets(qapp)
+    before = top_level_widgets()
     viewer = napari.Viewer(title="desk", show_welcome_screen=False)
     yield viewer
     viewer.close()
-    left = top_level_widgets(qapp) - before
+    left = top_level_widgets() - before
     assert not left, f"top-level widgets left behind: {sorted(map(repr, left))}"
 
 
@@ -189,12 +188,3 @@ def desk(shared_desk, qtbot):
     shared_desk.clear()
     shared_desk.viewer.reset_view()
     return shared_desk
-
-
-def top_level_widgets(qapp):
-    """Return the windows and pop-ups that are left once Qt has deleted what was closed."""
-    for _ in range(3):  # what is deleted may own what is deleted next
-        gc.collect()
-        qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-        qapp.processEvents()
-    return set(qapp.topLevelWidgets())

@@ -1,0 +1,46 @@
+"""Questions to the person that need the keyboard or a file dialog."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from qtpy.QtGui import QCursor
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QFileDialog,
+    QLineEdit,
+    QMenu,
+    QPlainTextEdit,
+    QTextEdit,
+    QWidget,
+)
+
+from napari_medfm.volume import readable_suffixes
+
+_TEXT_FIELDS = (QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
+
+
+def is_typing() -> bool:
+    """Whether a text field has the keyboard."""
+    return isinstance(QApplication.focusWidget(), _TEXT_FIELDS)
+
+
+def ask_for_path(parent: QWidget, chosen: Callable[[Path], None]) -> None:
+    """Ask for an image file or a DICOM folder."""
+    endings = " ".join(f"*{suffix}" for suffix in readable_suffixes)
+
+    def ask_for_file() -> None:
+        path, _ = QFileDialog.getOpenFileName(parent, "Open an image", "", f"Images ({endings})")
+        if path:
+            chosen(Path(path))
+
+    def ask_for_folder() -> None:
+        path = QFileDialog.getExistingDirectory(parent, "Open a DICOM folder")
+        if path:
+            chosen(Path(path))
+
+    menu = QMenu(parent)
+    menu.addAction("Image file\N{HORIZONTAL ELLIPSIS}", ask_for_file)
+    menu.addAction("DICOM folder\N{HORIZONTAL ELLIPSIS}", ask_for_folder)
+    menu.aboutToHide.connect(menu.deleteLater)
+    menu.popup(QCursor.pos())

@@ -1,0 +1,114 @@
+"""What the panels of a process share, and the model that was chosen."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from napari_medfm._napari.notices import tell
+from napari_medfm._plugin.wording import worded
+from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
+from napari_medfm.inference import DiskStore, MemoryStore, Predictor, TieredStore, open_lane
+from napari_medfm.models import available_models, load_model
+from napari_medfm.settings import load_settings
+from napari_medfm.workers import Lane, Latest
+
+DEFAULT_MODEL = "random_walker"
+
+
+class Engine:
+    """What all panels of a process share: the device's lane, one for files, the embeddings.
+
+    Obtained with `hold`, given back with `release`; the last one to do so ends the threads.
+    """
+
+    _held: ClassVar[Self | None] = None
+
+    def __init__(self) -> None:
+        settings = load_settings()
+        self.wanted_device = settings.device
+        self.device = open_lane(settings)
+        self.files = Lane("files")
+        disk = DiskStore(settings.embeddings_dir, settings.cache_bytes)
+        self.store = TieredStore([MemoryStore(settings.memory_bytes), disk])
+        self._holders = 0
+
+    @classmethod
+    def hold(cls) -> "Engine":
+        """Return the process's engine, starting it if nobody holds it."""
+        engine = Engine._held or cls()
+        Engine._held = engine
+        engine._holders += 1
+        return engine
+
+    def release(self) -> None:
+        """Give it back; whoever holds it last stops it."""
+        self._holders -= 1
+        if self._holders == 0:
+            Engine._held = None
+            self.device.close(wait=False)
+            self.files.close(wait=False)
+
+
+class ModelChoice:
+    """Loads the model that was chosen, on the device's lane.
+
+    Parameters
+    ----------
+    engine : Engine
+        Lane and store.
+    panel : MedfmPanel
+        Shows what is going on.
+    dispatch : MainThreadDispatcher
+        Brings the answer to the thread of the interface.
+    ready : callable
+        Given the predictor once a model is loaded.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        panel: MedfmPanel,
+        dispatch: MainThreadDispatcher,
+        ready: Callable[[Predictor], None],
+    ) -> None:
+        self._engine, self._panel, self._ready = engine, panel, ready
+        self._loading = Latest(engine.device, dispatch)
+        self._entries = {entry.name: entry for entry in available_models()}
+        self.predictor: Predictor | None = None
+        panel.set_models(tuple(self._entries.values()), DEFAULT_MODEL)
+        self.choose(DEFAULT_MODEL)
+
+    def choose(self, name: str) -> None:
+        """Load a model; one that needs a weights file waits for it."""
+        if self._entries[name].facts.weights == "file":
+            self._loading.forget()
+            self._panel.set_weights(None)
+            self._panel.set_model_status("Choose the file of its weights")
+        else:
+            self._load(name)
+
+    def choose_weights(self, name: str, file: Path) -> None:
+        """Load a model with the weights of a file."""
+        self._load(name, weights=file)
+
+    def stop(self) -> None:
+        """Drop what is being loaded."""
+        self._loading.forget()
+
+    def _load(self, name: str, **options: Any) -> None:
+        self._panel.set_model_status(f"Loading {self._entries[name].facts.title}", busy=True)
+        store = self._engine.store
+        self._loading.ask(lambda: Predictor(load_model(name, **options), store), self._loaded, self._failed)
+
+    def _loaded(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        device = str(getattr(predictor.model, "device", "cpu"))
+        wanted = self._engine.wanted_device
+        self._panel.set_model_status("Ready")
+        self._panel.set_device(device, fell_back=wanted != "auto" and not device.startswith(wanted))
+        self._ready(predictor)
+
+    def _failed(self, error: BaseException) -> None:
+        failure = worded(error)
+        self._panel.show_model_failure(failure)
+        tell(failure)
