@@ -21,13 +21,14 @@ from napari_medfm.errors import WeightsError
 from napari_medfm.files import sha256_file
 
 _WRAPPERS = ("model", "model_state", "state_dict")
+_WRAPPED_AT_MOST = 4  # a dict can be made to hold itself
 _PREFIXES = ("module.", "sam.")
 _HEADER_LIMIT = 100_000_000  # what the safetensors format allows
 _AGAIN = "Download it again and compare its size and checksum with the publisher's."
 _OTHER = "Choose a .pth, .pt or .safetensors file of model weights."
 _TENSORS_ONLY = "Use it only as safetensors, or ask its publisher for a file that holds nothing but tensors."
 
-# What torch's readers were seen to raise on damaged files; anything else would be a fault of ours.
+# What the readers of zip and safetensors were seen to raise on damaged files.
 _DAMAGED = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, OSError, AssertionError)
 
 
@@ -60,6 +61,7 @@ def load_state_dict(path: Path | str, *, sha256: str = "") -> dict[str, Tensor]:
     _check_digest(path, sha256)
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     tensors = _strip_prefixes(_unwrap(content, path.name))
+    _check_plain(tensors, path.name)
     _check_finite(tensors, path.name)
     return tensors
 
@@ -166,7 +168,7 @@ def _read_torch(path: Path) -> object:
     except pickle.UnpicklingError as error:
         reason = "is damaged or holds something other than tensors, which could run code"
         raise WeightsError(path.name, reason, _TENSORS_ONLY) from error
-    except _DAMAGED as error:
+    except Exception as error:  # random bytes after a pickle's first two were seen to raise much else
         raise WeightsError(path.name, "is a damaged weights file", _AGAIN) from error
 
 
@@ -177,9 +179,12 @@ def _check_archive(path: Path) -> None:
             records = archive.infolist()
             packed = any(record.compress_type != zipfile.ZIP_STORED for record in records)
             pickled = any(record.filename.endswith("data.pkl") for record in records)
+            program = any(record.filename.endswith("constants.pkl") for record in records)
             damaged = None if packed else archive.testzip()
     except (zipfile.BadZipFile, NotImplementedError, *_DAMAGED) as error:
         raise WeightsError(path.name, "is a damaged or truncated weights file", _AGAIN) from error
+    if program:
+        raise WeightsError(path.name, "is a TorchScript program, not weights", _TENSORS_ONLY)
     if packed or not pickled:
         raise WeightsError(path.name, "is a zip archive, not a weights file", "Unpack it and choose the file inside.")
     if damaged is not None:
@@ -187,11 +192,9 @@ def _check_archive(path: Path) -> None:
 
 
 def _unwrap(content: object, name: str) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
+    for _ in range(_WRAPPED_AT_MOST):
+        if isinstance(content, Mapping):
+            content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(name, "holds no named weights", _OTHER)
     for key, value in content.items():
@@ -205,6 +208,19 @@ def _strip_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         if all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
     return tensors
+
+
+def _check_plain(tensors: Mapping[str, Tensor], name: str) -> None:
+    """Refuse sparse, quantised, complex and storageless tensors, and a few bytes that claim to be terabytes."""
+    for key, tensor in tensors.items():
+        dense = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not dense or tensor.is_quantized or tensor.is_complex() or _spread(tensor):
+            raise WeightsError(name, f"{key} is no plain array of numbers", _OTHER)
+
+
+def _spread(tensor: Tensor) -> bool:
+    """Whether elements share memory, so that a copy would be larger than the file."""
+    return tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
 
 
 def _check_finite(tensors: Mapping[str, Tensor], name: str) -> None:

@@ -1,0 +1,155 @@
+"""The transform of Segment Anything, equal to the package's own, and its way back."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from segment_anything.modeling import Sam
+from segment_anything.utils.transforms import ResizeLongestSide
+from torch import nn
+
+from napari_medfm.models.transforms import LongestSide
+
+SHAPES = {
+    "square": (64, 64),
+    "grey": (48, 64),
+    "tall": (150, 40),
+    "wide": (33, 120),
+    "tiny": (3, 2),
+    "one pixel": (1, 1),
+    "larger": (300, 411),
+    "odd": (255, 257),
+}
+SIDES = [128, 256]
+shapes = st.tuples(st.integers(1, 900), st.integers(1, 900)).filter(lambda shape: max(shape) <= 100 * min(shape))
+
+
+def noise(*shape):
+    """Return uint8 noise."""
+    return np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+
+
+def upstream_image(image, side):
+    """Return what ``SamPredictor`` gives its encoder."""
+    rgb = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+    encoder = nn.Identity()
+    encoder.img_size = side
+    sam = Sam(encoder, nn.Identity(), nn.Identity())
+    scaled = torch.as_tensor(ResizeLongestSide(side).apply_image(rgb)).permute(2, 0, 1)[None]
+    return sam.preprocess(scaled)
+
+
+class TestImage:
+    @pytest.mark.parametrize("side", SIDES)
+    @pytest.mark.parametrize("channels", [(), (3,)], ids=["grey", "rgb"])
+    @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+    def test_equals_the_transform_of_segment_anything_bit_by_bit(self, shape, channels, side):
+        image = noise(*shape, *channels)
+        found = LongestSide(shape, side).image(image)
+        assert found.dtype == torch.float32
+        assert found.shape == (1, 3, side, side)
+        assert torch.equal(found, upstream_image(image, side))
+
+    def test_equals_it_at_the_size_of_the_published_weights(self):
+        image = noise(512, 400)
+        assert torch.equal(LongestSide((512, 400), 1024).image(image), upstream_image(image, 1024))
+
+    @pytest.mark.parametrize(
+        "cut", [np.s_[::2, ::3], np.s_[::-1, ::-1], np.s_[5:, 7:]], ids=["strided", "back", "part"]
+    )
+    def test_how_the_image_lies_in_memory_does_not_matter(self, cut):
+        view = noise(90, 100)[cut]
+        assert torch.equal(
+            LongestSide(view.shape, 128).image(view), LongestSide(view.shape, 128).image(np.ascontiguousarray(view))
+        )
+
+    def test_an_image_that_nobody_may_write_to_is_taken(self):
+        image = noise(20, 30)
+        image.setflags(write=False)
+        assert torch.equal(LongestSide((20, 30), 128).image(image), upstream_image(image, 128))
+
+    def test_the_padding_is_zero_after_normalising(self):
+        square = LongestSide((40, 80), 128).image(np.zeros((40, 80), np.uint8))
+        assert (square[..., 64:, :] == 0).all()
+        assert (square[..., :64, :] < -1).all()
+
+    @pytest.mark.parametrize("shape", [(1, 2000), (2000, 1)])
+    def test_an_image_a_thousand_times_as_long_as_wide_keeps_a_pixel(self, shape):
+        frame = LongestSide(shape, 256)
+        assert min(frame.scaled_shape) == 1
+        assert max(frame.scaled_shape) == 256
+        assert torch.isfinite(frame.image(noise(*shape))).all()
+        assert frame.masks(torch.ones((1, 1, 64, 64))).shape == (1, 1, *shape)
+
+    @given(shape=shapes, side=st.sampled_from([128, 256, 1024]))
+    def test_the_scaled_shape_equals_that_of_segment_anything(self, shape, side):
+        assert LongestSide(shape, side).scaled_shape == ResizeLongestSide.get_preprocess_shape(*shape, side)
+
+
+class TestPoints:
+    @given(
+        shape=shapes,
+        side=st.sampled_from([128, 256, 1024]),
+        shares=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5),
+    )
+    def test_equal_those_of_segment_anything_and_lead_back(self, shape, side, shares):
+        frame = LongestSide(shape, side)
+        positions = np.asarray(shares) * shape
+        found = frame.points(positions)
+        assert np.array_equal(found, ResizeLongestSide(side).apply_coords(positions[:, ::-1], shape))
+        back = found[:, ::-1] * np.divide(shape, frame.scaled_shape)
+        assert np.allclose(back, positions, rtol=0, atol=1e-9)
+
+    @given(shape=shapes)
+    def test_the_corners_of_the_image_are_the_corners_of_what_the_encoder_sees(self, shape):
+        frame = LongestSide(shape, 256)
+        rows, columns = frame.scaled_shape
+        corners = np.array([(0.0, 0.0), shape, (0.0, shape[1]), (shape[0], 0.0)])
+        assert np.allclose(frame.points(corners), [(0, 0), (columns, rows), (columns, 0), (0, rows)], atol=1e-9)
+
+    def test_no_point_is_no_point(self):
+        assert LongestSide((40, 80), 128).points(np.zeros((0, 2))).shape == (0, 2)
+
+    @pytest.mark.parametrize("shape", [(60, 90), (90, 60), (300, 200)])
+    @pytest.mark.parametrize("share", [(0.2, 0.7), (0.8, 0.3), (0.5, 0.5)])
+    def test_a_point_lies_where_its_pixel_went(self, shape, share):
+        """A bright square of the image is bright in the encoder's input around the square's point."""
+        image = np.zeros(shape, np.uint8)
+        row, column = (int(size * part) for size, part in zip(shape, share, strict=True))
+        image[row - 4 : row + 5, column - 4 : column + 5] = 255
+        frame = LongestSide(shape, 256)
+        bright = np.argwhere(frame.image(image)[0, 0].numpy() > 1)
+        (x, y), *_ = frame.points(np.array([(row + 0.5, column + 0.5)]))
+        assert np.allclose(bright.mean(axis=0) + 0.5, (y, x), atol=1)
+
+
+class TestMasks:
+    @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+    def test_equal_those_of_segment_anything(self, shape):
+        frame = LongestSide(shape, 256)
+        low_res = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(4))
+        encoder = nn.Identity()
+        encoder.img_size = 256
+        expected = Sam(encoder, nn.Identity(), nn.Identity()).postprocess_masks(low_res, frame.scaled_shape, shape)
+        assert torch.equal(frame.masks(low_res), expected)
+
+    @pytest.mark.parametrize("shape", [(64, 64), (150, 100), (60, 120), (400, 411)])
+    def test_a_mask_survives_the_way_to_the_decoder_and_back(self, shape):
+        rows, columns = np.ogrid[: shape[0], : shape[1]]
+        radius = min(shape) / 4
+        mask = (rows - shape[0] * 0.6) ** 2 + (columns - shape[1] * 0.4) ** 2 <= radius**2
+        frame = LongestSide(shape, 256)
+        back = frame.masks(torch.from_numpy(frame.low_res(mask, 64) - 0.5)[None, None])[0, 0].numpy() > 0
+        assert 2 * (back & mask).sum() / (back.sum() + mask.sum()) > 0.97
+
+    @given(shape=shapes, size=st.sampled_from([16, 64]))
+    def test_the_whole_image_fills_what_the_encoder_sees_and_no_more(self, shape, size):
+        frame = LongestSide(shape, 128)
+        shares = frame.low_res(np.ones(shape, np.bool_), size)
+        cells = np.prod(frame.scaled_shape) * (size / 128) ** 2
+        assert shares.shape == (size, size)
+        assert shares.dtype == np.float32
+        assert ((shares >= 0) & (shares <= 1.0001)).all()
+        assert np.isclose(shares.sum(), cells, rtol=1e-3)
+        assert not frame.low_res(np.zeros(shape, np.bool_), size).any()
