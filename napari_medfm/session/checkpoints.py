@@ -125,7 +125,7 @@ def restore(kept: Iterable[Checkpoint], state: SessionState, voxels: VoxelStore)
         else:
             contents.append((part.part, json.loads(zlib.decompress(part.content))))
     state = _recall(contents, state)
-    voxels.make_room(state.next_id - 1)
+    voxels.make_room(state.next_id)
     for part in blocks:
         for piece in Patch.decode(part.content).pieces:
             edit = voxels.replay(piece)

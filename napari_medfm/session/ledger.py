@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from napari_medfm.errors import SessionError
 from napari_medfm.session import changes as state_changes
 from napari_medfm.session import checkpoints, transitions
 from napari_medfm.session.changes import Changes
@@ -108,6 +109,7 @@ class Ledger:
         self.history = history or History()
         self.annotator = annotator
         self._queue = queue or CheckpointQueue()
+        self._torn = False
 
     def commit(self, draft: Draft) -> Outcome | None:
         """Write an event and make its changes; None if it changes nothing.
@@ -138,7 +140,7 @@ class Ledger:
     def tidy(self, kind: str = "close") -> None:
         """Write every checkpoint that is outstanding, so that reopening replays nothing."""
         parts = self._queue.waiting()
-        if parts:
+        if parts and not self._torn:
             event = self._event(kind, kind, NO_STEP, ((), Patch()), {})
             self._write([(event, (), Patch())], self.state, (), parts)
 
@@ -183,17 +185,22 @@ class Ledger:
         edits: Sequence[Edit] | None,
         parts: Sequence[str] | None = None,
     ) -> Outcome:
+        if self._torn:
+            step = "Open the image again; what was done is in the journal."
+            raise SessionError("session", "was interrupted in the middle of a change", step)
         before = self.state
         kept = self._checkpoints(parts)
         events = self._with_checkpoints([event for event, _, _ in written], kept)
         sealed = self.journal.append(events, kept)
+        self._torn = True  # until memory holds what the journal does
         self._queue.remove([part.part for part in kept])
-        replaced = self.voxels.make_room(state.next_id - 1)
+        replaced = self.voxels.make_room(state.next_id)
         self._apply(edits, [patch for _, _, patch in written])
         self.state = state
         for event, (_, changes, patch) in zip(sealed, written, strict=True):
             self.history.record(entry_of(event))
             self._queue.touch(checkpoints.parts_touched(changes, patch), event.seq)
+        self._torn = False
         visible = [piece.region for _, _, patch in written for piece in patch.pieces if 0 in piece.levels]
         return Outcome(before, state, bounds(visible), replaced)
 

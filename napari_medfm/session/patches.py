@@ -94,6 +94,11 @@ class Piece:
         return Piece(self.region, {level: runs.inverse for level, runs in self.levels.items()})
 
     @property
+    def largest_id(self) -> int:
+        """The largest id in it, before or after; 0 if there is none."""
+        return max((int(np.abs(runs.table[2:]).max(initial=0)) for runs in self.levels.values()), default=0)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the box."""
         return tuple(part.stop - part.start for part in self.region)

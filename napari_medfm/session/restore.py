@@ -58,7 +58,8 @@ def load(journal: Journal, shape: tuple[int, ...]) -> Ledger:
     """Return everything a journal holds, ready to go on.
 
     Every event's digest is checked. Checkpoints are used if all of them are as the
-    events say; if not, everything is replayed from the first event.
+    events say, and if later events fit them; if not, everything is replayed from the
+    first event.
 
     Parameters
     ----------
@@ -73,14 +74,26 @@ def load(journal: Journal, shape: tuple[int, ...]) -> Ledger:
         An event was altered, is missing, or does not fit the ones before it.
     """
     found = survey(journal.events())
-    replay = Replay(shape)
-    start = found.covered
-    if not replay.begin(journal.checkpoints(), found.digests):
+    replay = _from_checkpoints(journal, shape, found)
+    if replay is None:
         _log.warning("a checkpoint of the journal is damaged; replaying all events")
-        replay, start = Replay(shape), 0
-    for event in journal.events(after=start):
-        replay.take(event)
+        replay = Replay(shape)
+        for event in journal.events():
+            replay.take(event)
     return Ledger(journal, replay.voxels, replay.state, found.history, replay.queue)
+
+
+def _from_checkpoints(journal: Journal, shape: tuple[int, ...], found: Survey) -> "Replay | None":
+    """Return what checkpoints and the events after them make, or None if they cannot be relied on."""
+    replay = Replay(shape)
+    if not replay.begin(journal.checkpoints(), found.digests):
+        return None
+    try:
+        for event in journal.events(after=found.covered):
+            replay.take(event)
+    except JournalDamagedError:
+        return None
+    return replay
 
 
 class Replay:
@@ -122,7 +135,7 @@ class Replay:
             changes, patch = state_changes.decode(event.changes), read_patch(event)
             fresh = [change for change in changes if self._upto.get(checkpoints.part_of(change), 0) < event.seq]
             self.state = state_changes.apply(self.state, fresh)
-            self.voxels.make_room(self.state.next_id - 1)
+            self.voxels.make_room(self.state.next_id)
             for piece in patch.pieces:
                 self._replay(piece, event.seq)
         except _UNREADABLE as error:

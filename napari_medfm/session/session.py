@@ -92,7 +92,8 @@ class AnnotationSession:
     def resume(cls, volume: Volume, fingerprint: str, folder: Path | None = None, *, annotator: str = "") -> Self:
         """Go on exactly where the last session of an image ended, however it ended.
 
-        If another session writes the journal, this one is read-only.
+        If another session writes the journal, this one is read-only and stays at what was
+        written when it was opened.
 
         Parameters
         ----------
@@ -469,16 +470,23 @@ class AnnotationSession:
     def save_labels(self, path: Path) -> Path:
         """Write the label volume to a file, on the grid of the image's own file.
 
+        To write it elsewhere meanwhile, give a copy of `labels` to
+        `napari_medfm.volume.write_labels` on another thread, and tell `note_saved` here.
+
         Raises
         ------
         WriteError
             It could not be written, or did not read back equal.
         """
         written = write_labels(path, self.labels, self.volume.geometry)
-        if not self.read_only:
-            facts = {"sha256": sha256_file(written)}
-            self._commit(Draft("save", "save", self.state, step=NO_STEP, facts=facts))
+        self.note_saved(written)
         return written
+
+    def note_saved(self, path: Path) -> None:
+        """Journal that the labels were written: the file's digest, not its name. Read-only sessions note nothing."""
+        if not (self.read_only or self._closed):
+            facts = {"sha256": sha256_file(path)}
+            self._commit(Draft("save", "save", self.state, step=NO_STEP, facts=facts))
 
     def _change(self, kind: str, title: str, after: SessionState, step: int | None = None) -> None:
         self._commit(Draft(kind, title, after) if step is None else Draft(kind, title, after, step=step))

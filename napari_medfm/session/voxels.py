@@ -125,7 +125,7 @@ class VoxelStore:
                 self._written[level] = _around(self._written.get(level), region)
 
     def replay(self, piece: Piece, keep: NDArray[np.bool_] | None = None, *, strict: bool = True) -> Edit | None:
-        """Work out a journaled change of a box.
+        """Work out a journaled change of a box, making room for its ids first.
 
         Parameters
         ----------
@@ -141,6 +141,7 @@ class VoxelStore:
         JournalDamagedError
             They are not.
         """
+        self.make_room(piece.largest_id)
         before = self.read(piece.region, min(max(0, *piece.levels) + 1, self.depth))
         arrays = _arrays(before)
         for level, runs in piece.levels.items():

@@ -182,6 +182,14 @@ def test_the_eraser_leaves_what_was_painted_for_another(state):
     assert cut.hand.tolist() == [-1, 4, 0, 0, 0, 0]
 
 
+def test_erasing_a_parent_under_a_painted_child_leaves_the_childs_mark(state):
+    cut = Editor(state, LESION).paint(row(1, 1, 1, 0, 0, 0), mask(".#...."))
+    cut = Editor(state, ORGAN).erase(cut, mask("##...."))
+    assert labels(cut) == [0, 2, 1, 0, 0, 0]
+    assert shown(state, ORGAN, cut) == "..#..."
+    assert cut.hand.tolist() == [-1, 2, 0, 0, 0, 0]
+
+
 def test_painting_over_what_is_kept_leaves_no_mark(state):
     cut = Editor(state, ORGAN).paint(row(4, 0, 0, 0, 0, 0), mask("##...."))
     assert cut.hand.tolist() == [0, 1, 0, 0, 0, 0]

@@ -1,13 +1,16 @@
 import logging
+import shutil
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_medfm.errors import JournalDamagedError
 from napari_medfm.prompts import Point
-from napari_medfm.session import AnnotationSession, checkpoints
+from napari_medfm.session import AnnotationSession, CommitPolicy, checkpoints
 from napari_medfm.session.journal import Journal
+from napari_medfm.session.patches import Patch
 from napari_medfm.session.restore import load
 
 from .conftest import FINGERPRINT
@@ -93,3 +96,38 @@ def test_a_broken_event_stops_the_session_from_opening_and_nothing_is_written_ov
     assert worked.path.read_bytes() == content
     with pytest.raises(JournalDamagedError):  # the lock was let go of
         AnnotationSession.resume(worked.volume, FINGERPRINT, worked.path.parent)
+
+
+def test_a_wide_id_that_was_taken_back_comes_back_whichever_checkpoints_were_written(session, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "LAG", 1)
+    wide = np.zeros(session.volume.shape, np.uint32)
+    wide[2, 3, 3:9] = 70_000
+    session.import_labels(wide)
+    session.set_policy(CommitPolicy.REPLACE)
+    session.undo()
+    for turn in range(4):  # each event writes two of the parts that wait
+        crashed = shutil.copytree(session.path.parent, tmp_path / str(turn))
+        with AnnotationSession.resume(session.volume, FINGERPRINT, crashed) as again:
+            assert not again.labels.any()
+            again.redo()
+            assert np.array_equal(again.labels, wide)
+        session.set_policy(CommitPolicy.KEEP if turn % 2 else CommitPolicy.REPLACE)
+        session.set_active(None)
+
+
+def test_checkpoints_that_later_events_do_not_fit_are_done_without(worked, monkeypatch, caplog):
+    before = contents(worked)
+    taken = checkpoints.take
+
+    def wrongly(part, seq, state, voxels):
+        kept = taken(part, seq, state, voxels)
+        return replace(kept, content=Patch().encode()) if part.startswith("voxels/0/2") else kept
+
+    monkeypatch.setattr(checkpoints, "take", wrongly)
+    for _ in range(4):
+        worked.redo()
+        worked.undo()
+    worked._ledger.journal.close()
+    worked._lock.release()
+    monkeypatch.undo()
+    assert replayed(worked, caplog) == (True, before)

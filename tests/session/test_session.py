@@ -648,6 +648,15 @@ def test_saved_labels_lie_on_the_image_and_the_journal_knows_which_file(session,
     assert image.exists()
 
 
+def test_labels_can_be_saved_where_nothing_can_be_noted(session, folder, volume, tmp_path):
+    session.import_labels(np.full(volume.shape, 3, np.uint8))
+    with AnnotationSession.resume(volume, FINGERPRINT, folder) as reader:
+        assert reader.read_only
+        np.testing.assert_array_equal(open_labels(reader.save_labels(tmp_path / "a.nii.gz"), volume), 3)
+    session.close()
+    np.testing.assert_array_equal(open_labels(session.save_labels(tmp_path / "b.nii.gz"), volume), 3)
+
+
 def test_two_dimensional_images_work_the_same(tmp_path, answer, box_mask):
     volume = Volume(np.zeros((20, 24), np.uint8), array_geometry((20, 24), (0.5, 0.5)), name="US")
     plane = Plane(0, 0)
