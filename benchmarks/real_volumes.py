@@ -145,7 +145,11 @@ class Robot:
             clicked.append(point.position)
             made = len(session.state.objects[number].prompts)
             self._canvas.click(plane.to_voxel(point.position, wanted.ndim), NONE if point.positive else SHIFT)
-            driver.wait(lambda: len(session.state.objects[number].prompts) > made and not live.busy)  # noqa: B023
+            try:
+                driver.wait(lambda: len(session.state.objects[number].prompts) > made and not live.busy, 10)  # noqa: B023
+            except TimeoutError as error:
+                msg = f"{target.name}: click {len(clicked)} at {point.position} came to nothing"
+                raise RuntimeError(msg) from error
             mask = session.object_mask(number, plane)
             scores.append(dice(mask, goal))
         assert isinstance(plane, Plane)

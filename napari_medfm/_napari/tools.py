@@ -329,8 +329,9 @@ def outline_end(prompt: Prompt) -> Position:
 
 def _says_the_same(prompt: Prompt, position: Position, positive: bool) -> bool:
     """Whether a prompt is a click on the very voxel, of the same sign."""
-    there = isinstance(prompt, Point) and bool(np.all(np.abs(np.subtract(prompt.position, position)) < 1.0))
-    return there and prompt.positive == positive
+    if not isinstance(prompt, Point) or prompt.positive != positive:
+        return False
+    return np.array_equal(np.round(prompt.position), np.round(position))
 
 
 def _away(event: Any, origin: Any) -> bool:
