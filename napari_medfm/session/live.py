@@ -16,7 +16,7 @@ from napari_medfm.models import MaskPrediction
 from napari_medfm.prompts import MaskPrompt, Point, Position, Prompt, PromptSet, check_inside
 from napari_medfm.session.background import Background
 from napari_medfm.session.questions import Answers, Question, View
-from napari_medfm.session.request import PredictionRequest, outstanding, resolve
+from napari_medfm.session.request import PredictionRequest, is_answered, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane, Volume, Window, automatic_window
 from napari_medfm.workers import Dispatch, Lane, Priority, call_now
@@ -101,7 +101,9 @@ class LiveSegmentation:
         self._hover: object | None = None
         self._hover_failed = False
         self._previewed: Plane | None = None
+        self._undone = session.history.last_undone
         self._closed = False
+        session.events.history_changed.connect(self._after_undo_or_redo)
 
     @property
     def predictor(self) -> Predictor:
@@ -230,6 +232,7 @@ class LiveSegmentation:
         self.clear_hover()
         self.pause_background()
         self._closed = True
+        self._session.events.history_changed.disconnect(self._after_undo_or_redo)
         for future in list(self._pending):
             future.cancel()
         self._set_pending({})
@@ -316,6 +319,18 @@ class LiveSegmentation:
         spared = self._session.history.spares_redo(plane.region(self._session.volume.shape))
         if waits and spared and len(asked) == 1:  # the one is the answer that was dropped
             self._ask(object_id, plane)
+
+    def _after_undo_or_redo(self) -> None:
+        """Ask about a prompt that is the last step again but was never answered, unless that would cost a redo."""
+        before, self._undone = self._undone, self._session.history.last_undone
+        step = self._session.history.last_done
+        if self._undone is before or step is None or step.subject is None:
+            return
+        number, plane = step.subject
+        asked = any(request.subject == step.subject for request in self._pending.values())
+        spared = self._session.history.spares_redo(plane.region(self._session.volume.shape))
+        if spared and not asked and not is_answered(self._session.state, number, plane):
+            self._ask(number, plane)
 
     def _start_over(self) -> None:
         """Forget what depends on model and window, and ask again what was not answered yet."""

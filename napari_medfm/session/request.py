@@ -95,6 +95,13 @@ def outstanding(state: SessionState) -> tuple[tuple[int, Plane], ...]:
         (thing.id, plane)
         for thing in state.objects.values()
         for plane in thing.prompts.planes
-        if resolve(state, plane, object_id=thing.id) is not None
-        and state.answers.get((thing.id, plane)) != prompts_digest(thing.prompts.in_plane(plane))
+        if not is_answered(state, thing.id, plane)
     )
+
+
+def is_answered(state: SessionState, object_id: int, plane: Plane) -> bool:
+    """Whether there is nothing to ask about an object on a plane, or its voxels answer the prompts there."""
+    if resolve(state, plane, object_id=object_id) is None:
+        return True
+    prompts = state.object(object_id).prompts.in_plane(plane)
+    return state.answers.get((object_id, plane)) == prompts_digest(prompts)

@@ -357,12 +357,26 @@ def test_a_click_whose_correction_is_undone_in_flight_gets_its_answer_and_keeps_
     np.testing.assert_array_equal(session.object_mask(1, plane), expected(session, 1, plane))
     assert session.can_redo
     session.redo()
-    live.refresh(plane)
     live.wait()
     np.testing.assert_array_equal(session.object_mask(1, plane), expected(session, 1, plane))
     session.undo()
     session.undo()
     assert not session.labels.any()
+
+
+def test_a_click_that_was_undone_before_its_answer_came_is_asked_about_when_redone(live, session, model):
+    hold(model)
+    plane = Plane(0, 3)
+    click(live, plane)
+    wait_until_held(model)
+    session.undo()
+    model.gate.set()
+    live.wait()
+    assert not session.labels.any()
+    session.redo()
+    live.wait()
+    assert session.labels.any()
+    np.testing.assert_array_equal(session.object_mask(1, plane), expected(session, 1, plane))
 
 
 def test_a_dropped_answer_is_not_asked_for_again_at_the_price_of_a_redo(live, session, model):
