@@ -174,9 +174,8 @@ class SamModel:
         low_res, qualities = self._answer(embedding, inputs)
         masks = frame.masks(low_res) > self._sam.mask_threshold
         order = torch.argsort(qualities[0], descending=True, stable=True)
-        return MaskPrediction(
-            masks[0, order].cpu().numpy(), low_res[0, order].cpu().numpy(), qualities[0, order].cpu().numpy()
-        )
+        best_first = (masks[0, order], low_res[0, order], qualities[0, order].clamp(0, 1))
+        return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
 
     def _translate(self, prompts: PromptSet, previous: MaskPrediction | None, frame: LongestSide) -> "_Inputs":
         """Say the prompts in the decoder's terms."""
@@ -205,10 +204,11 @@ class SamModel:
         return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
 
     def _answer(self, embedding: ImageEmbedding, inputs: "_Inputs") -> tuple[Tensor, Tensor]:
-        features = torch.from_numpy(embedding.arrays["features"])[None].to(self._device, torch.float32)
+        # The store may hand out an array that nobody may write to; torch asks for one that it may.
+        features = torch.from_numpy(np.require(embedding.arrays["features"], requirements=["C", "W"]))
         sparse, dense = self._sam.prompt_encoder(points=inputs.points, boxes=inputs.boxes, masks=inputs.masks)
         low_res, qualities = self._sam.mask_decoder(
-            image_embeddings=features,
+            image_embeddings=features[None].to(self._device, torch.float32),
             image_pe=self._positions,
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
