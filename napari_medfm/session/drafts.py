@@ -112,6 +112,7 @@ def brush(state: SessionState, voxels: VoxelStore, object_id: int, region: Regio
         Paint or erase.
     """
     editor = Editor(state, transitions.unlocked(state, object_id).id)
+    region = check_box(region, mask, voxels.shape)
     inner = box_of(mask)
     edits: tuple[Edit, ...] = ()
     if inner is not None:
@@ -158,6 +159,22 @@ def check_prompt(prompt: Prompt, shape: tuple[int, ...]) -> None:
     if not 0 <= plane.index < count or (len(shape) == 2 and plane.axis != 0):
         raise PromptError(f"{prompt.kind} on slice {plane.index}", "lies outside the image", "Draw it on the image.")
     check_inside(prompt, plane.shape(shape))
+
+
+def check_box(region: Region, mask: Mask, shape: tuple[int, ...]) -> Region:
+    """Return a box with its corners spelt out, if a mask fits it.
+
+    Raises
+    ------
+    SessionError
+        It does not.
+    """
+    box = tuple(slice(*part.indices(size)[:2]) for part, size in zip(region, shape, strict=True))
+    size = tuple(part.stop - part.start for part in box)
+    if mask.shape != size or mask.dtype != np.bool_:
+        reason = f"is {mask.dtype} of shape {mask.shape}, and the box has {size} voxels of the image"
+        raise SessionError("mask", reason, "Give a mask of bool for a box within the image.")
+    return box
 
 
 def check_labels(array: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], list[int]]:

@@ -1,5 +1,6 @@
 """The annotation session: the only mutable owner of what a person did to one image."""
 
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -321,14 +322,15 @@ class AnnotationSession:
         model, model_digest, adapters
             Who answered: name, digest of weights and preprocessing, digests of adapters.
         quality : float
-            What the model thinks of its answer, 0..1.
+            What the model thinks of its answer, 0..1; 0 if it does not know.
 
         Returns
         -------
         bool
             False, and nothing changed, if the answer comes too late to be right.
         """
-        facts = {"model": model, "model_digest": model_digest, "quality": float(quality), "adapters": list(adapters)}
+        known = float(quality) if math.isfinite(quality) else 0.0
+        facts = {"model": model, "model_digest": model_digest, "quality": known, "adapters": list(adapters)}
         self._check_writable()
         draft = drafts.answer(self.state, self._ledger.voxels, self.history, request, mask, facts)
         if draft is not None:
@@ -383,6 +385,13 @@ class AnnotationSession:
             Which voxels of the box.
         add : bool
             Paint or erase.
+
+        Raises
+        ------
+        LockedObjectError
+            The object is locked.
+        SessionError
+            There is no such object, or the mask does not fit the box.
         """
         self._commit(drafts.brush(self.state, self._ledger.voxels, object_id, region, mask, add))
 

@@ -231,6 +231,29 @@ def test_a_prompt_beside_the_image_is_refused_and_nothing_happens(session, promp
 # answers
 
 
+@pytest.mark.parametrize(
+    ("region", "shape", "dtype"),
+    [
+        ((slice(0, 2), slice(0, 2), slice(0, 2)), (2, 2, 3), bool),
+        ((slice(4, 8), slice(0, 2), slice(0, 2)), (4, 2, 2), bool),
+        ((slice(0, 2), slice(0, 2), slice(0, 2)), (2, 2, 2), np.uint8),
+    ],
+    ids=["larger than the box", "beyond the image", "numbers"],
+)
+def test_a_mask_that_does_not_fit_its_box_is_refused(session, region, shape, dtype):
+    session.add_object()
+    with pytest.raises(SessionError, match="Give a mask of bool for a box within the image"):
+        session.write_voxels(1, region, np.ones(shape, dtype))
+    assert not session.labels.any()
+
+
+def test_a_model_that_does_not_know_how_good_it_is_is_answered_for_all_the_same(session, plane, box_mask):
+    click(session, plane)
+    request = resolve(session.state, plane)
+    assert session.apply_mask(request, box_mask((2, 5), (3, 6)), model="unsure", quality=float("nan"))
+    assert session.voxel_count(1) == 9
+
+
 def test_a_late_answer_changes_nothing(session, plane, box_mask):
     click(session, plane)
     late = resolve(session.state, plane)
@@ -447,13 +470,13 @@ def test_ids_beyond_16_bits_widen_the_labels_and_say_so(session, heard, reopen):
     assert session.labels[1, 2, 3] == 70_000
 
 
-def test_making_the_65536th_object_widens_the_labels(session, heard):
+def test_labels_are_widened_before_the_65536th_object_is_made(session, heard):
     labels = np.zeros(session.volume.shape, np.uint16)
-    labels[0, 0, 0] = 65_535
+    labels[0, 0, 0] = 65_534
     session.import_labels(labels)
     assert session.labels.dtype == np.uint16
-    assert session.add_object() == 65_536
-    assert session.labels.dtype == np.uint32
+    assert session.add_object() == 65_535
+    assert session.labels.dtype == np.uint32  # the brush makes the next object by painting with its id
     assert "labels_replaced" in names(heard)
 
 
