@@ -189,18 +189,20 @@ class Robot:
         driver.settle(100)
 
 
-def check_saved(case, path: Path, image: Path) -> tuple[bool, bool]:
-    """Save a case and return whether the file equals the session's labels, and has the image's affine."""
+def check_saved(case, path: Path, image: Path) -> tuple[bool, bool | None]:
+    """Save a case and return whether the file equals the session's labels, and has the image's affine, if it has one."""
     import nibabel
 
     from napari_medfm.volume import open_labels
 
     case.session.save_labels(path)
     read = open_labels(path, like=case.session.volume)
+    identical = bool(np.array_equal(read, case.session.labels))
     source = case.session.volume.geometry.source
+    if source is None:  # a photograph
+        return identical, None
     affine = nibabel.load(image).affine if image.name.endswith(".nii.gz") else source.affine
-    same = np.allclose(nibabel.load(path).affine, affine, atol=1e-5)
-    return bool(np.array_equal(read, case.session.labels)), bool(same)
+    return identical, bool(np.allclose(nibabel.load(path).affine, affine, atol=1e-5))
 
 
 def measure(run: report.Run) -> None:
@@ -230,7 +232,7 @@ def measure(run: report.Run) -> None:
                 robot.accept()
             same, placed = check_saved(case, Path(out) / f"{len(identical)}.nii.gz", scene.image)
             identical.append(same)
-            affines.append(placed)
+            affines += [] if placed is None else [placed]
             desk.viewer.layers.remove(layer)
             driver.settle(300)
         desk.close()

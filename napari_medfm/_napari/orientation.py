@@ -137,6 +137,8 @@ class Orientation:
         self._show_across((through + 1) % 3)
         if voxel is not None and zoom > 1.05 * fitted:
             self._close_up(voxel, zoom)
+        else:
+            self._viewer.reset_view()
 
     def go_to(self, voxel: Sequence[float]) -> None:
         """Show the slices through a voxel."""

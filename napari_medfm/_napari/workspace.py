@@ -58,6 +58,8 @@ class Workspace:
             viewer, self.layers.overlays, self.tools, session, cycle_planes=self.cycle_planes, is_typing=is_typing
         )
 
+        viewer.reset_view()  # images of other cases may lie elsewhere
+
     def cycle_planes(self) -> None:
         """Show the next of the three planes, about the last click."""
         self.orientation.cycle(self.tools.last_click)
