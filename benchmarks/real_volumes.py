@@ -190,7 +190,7 @@ class Robot:
 
 
 def check_saved(case, path: Path, image: Path) -> tuple[bool, bool | None]:
-    """Save a case and return whether the file equals the session's labels, and has the image's affine, if it has one."""
+    """Save a case; return whether the file equals the session's labels, and has the image's affine, if there is one."""
     import nibabel
 
     from napari_medfm.volume import open_labels
