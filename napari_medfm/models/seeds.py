@@ -31,7 +31,7 @@ def plant(prompts: PromptSet, crop: Crop, image_shape: tuple[int, int], disc: fl
     image_shape : (int, int)
         (rows, columns): the image's own border is background only if nothing else is.
     disc : float
-        Radius of a click in cells.
+        Radius of a click in cells; less on a grid so small that it would be an object by itself.
 
     Returns
     -------
@@ -39,6 +39,7 @@ def plant(prompts: PromptSet, crop: Crop, image_shape: tuple[int, int], disc: fl
         1 object, -1 background, 0 unknown.
     """
     seeds = np.zeros(crop.grid, dtype=np.int8)
+    disc = min(disc, max(crop.grid) / 16)
     for prompt in prompts:
         _plant(seeds, prompt, prompts, crop, disc)
     for point in prompts.points:
@@ -116,7 +117,7 @@ def _corners(prompt: Prompt) -> Positions:
         case Point():
             return np.asarray([prompt.position], dtype=float)
         case Box():
-            return np.asarray([prompt.start, prompt.stop], dtype=float) - np.array([[0.0], [1.0]])
+            return np.asarray((prompt.start, np.subtract(prompt.stop, 1)), dtype=float)
         case Scribble() | Lasso():
             return np.asarray(prompt.path, dtype=float)
         case MaskPrompt():

