@@ -128,8 +128,7 @@ class Bridge:
     def _paints(self) -> int:
         """Return what the brush writes: the active object, or, while there is none, the next one."""
         state = self._session.state
-        value = state.active or state.next_id
-        return value if value <= np.iinfo(self._session.labels.dtype).max else 0
+        return state.active or state.next_id
 
     def _show_prompts(self, object_id: int) -> None:
         if object_id == self._session.state.active:
@@ -164,7 +163,7 @@ class Bridge:
             self._layers.show_voxels(self._session.labels, stroke.indices)
 
     def _record(self, stroke: Stroke) -> None:
-        self._session.record_stroke(stroke.indices, self._session.labels[stroke.indices], stroke.value)
+        self._session.record_stroke(stroke.indices, stroke.value)
 
     def _forget_history(self) -> None:
         """Empty napari's own history, which would write old values over newer ones.

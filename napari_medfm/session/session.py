@@ -23,7 +23,7 @@ from napari_medfm.session.ledger import NO_STEP, Draft, Ledger, Outcome
 from napari_medfm.session.patches import bounds
 from napari_medfm.session.request import PredictionRequest
 from napari_medfm.session.state import CommitPolicy, Extent, ObjectClass, SessionState
-from napari_medfm.session.voxels import Labels
+from napari_medfm.session.voxels import Labels, frozen
 from napari_medfm.volume import Plane, Region, Volume, write_labels
 
 
@@ -141,18 +141,22 @@ class AnnotationSession:
 
     @property
     def labels(self) -> Labels:
-        """The label volume, the very array that is shown; only napari's own brush writes into it."""
-        return self._ledger.voxels.labels
+        """The label volume, read-only.
+
+        A layer shows a copy of it: napari's brush writes into what it shows, and a model may
+        answer while the brush is down, which must find the voxels as they were journaled.
+        """
+        return frozen(self._ledger.voxels.labels)
 
     @property
     def beneath(self) -> Labels:
-        """The label that comes back where the visible object gives a voxel up; not to be written."""
-        return self._ledger.voxels.beneath
+        """The label that comes back where the visible object gives a voxel up; read-only."""
+        return frozen(self._ledger.voxels.beneath)
 
     @property
     def hand(self) -> NDArray[np.int32]:
-        """Hand marks: ``+id`` painted for an object, ``-id`` erased from it; not to be written."""
-        return self._ledger.voxels.hand
+        """Hand marks: ``+id`` painted for an object, ``-id`` erased from it; read-only."""
+        return frozen(self._ledger.voxels.hand)
 
     @property
     def images(self) -> Mapping[str, Volume]:
@@ -337,20 +341,19 @@ class AnnotationSession:
             self._commit(draft)
         return draft is not None
 
-    def record_stroke(self, indices: Sequence[Any], before: NDArray[Any], value: int) -> None:
-        """Take over a stroke that napari's brush already wrote into `labels`.
+    def record_stroke(self, indices: Sequence[Any], value: int) -> None:
+        """Take over a stroke that napari's brush made on the copy of `labels` that it shows.
 
         The brush adds to the object `value` and takes from others what the policy allows;
         while no object is active, the next id makes a new object in the same step. 0, the
         eraser, takes from the active object and from no other, whatever the policy.
-        Everything else that was painted over is put back. If this raises, all of it is.
+        Everything else stays. `events.voxels_changed` names the whole box of the stroke, also
+        if this raises, so that the copy can be made true again.
 
         Parameters
         ----------
         indices : sequence of integer arrays
             One per axis, as in ``labels[indices]``.
-        before : ndarray
-            What ``labels[indices]`` was; where a voxel occurs twice, the first one counts.
         value : int
             What was painted.
 
@@ -361,7 +364,7 @@ class AnnotationSession:
         SessionError
             There is no such object, or none to erase from.
         """
-        region, mask = strokes.take_back(self.labels, indices, before)
+        region, mask = strokes.enclose(indices)
         if region is None:
             return
         try:

@@ -1,29 +1,24 @@
-"""Strokes that napari already drew, and questions about objects that need their voxels."""
+"""Strokes as napari reports them, and questions about objects that need their voxels."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_medfm.session.edits import Editor, Mask
 from napari_medfm.session.state import SessionState
-from napari_medfm.session.voxels import Labels, VoxelStore
+from napari_medfm.session.voxels import VoxelStore
 from napari_medfm.volume import Region
 
 
-def take_back(labels: Labels, indices: Sequence[Any], before: NDArray[Any]) -> tuple[Region | None, Mask]:
-    """Undo what a brush wrote, so that the stroke can be made by the rules.
+def enclose(indices: Sequence[Any]) -> tuple[Region | None, Mask]:
+    """Return the voxels of a stroke as a mask of its box.
 
     Parameters
     ----------
-    labels : ndarray
-        Written to: gets back what it was.
     indices : sequence of integer arrays
-        One per axis.
-    before : ndarray
-        What it was; where a voxel occurs twice, the first one counts.
+        One per axis; a voxel may occur twice.
 
     Returns
     -------
@@ -37,9 +32,6 @@ def take_back(labels: Labels, indices: Sequence[Any], before: NDArray[Any]) -> t
     region = tuple(slice(int(part.min()), int(part.max()) + 1) for part in places)
     size = tuple(part.stop - part.start for part in region)
     flat = np.ravel_multi_index([part - box.start for part, box in zip(places, region, strict=True)], size)
-    box = labels[region].reshape(-1)
-    box[flat[::-1]] = np.broadcast_to(before, shape).reshape(-1)[::-1]  # the first one counts
-    labels[region] = box.reshape(size)
     mask = np.zeros(math.prod(size), bool)
     mask[flat] = True
     return region, mask.reshape(size)

@@ -224,6 +224,13 @@ def blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.frombuffer(pages, dtype).reshape(shape)
 
 
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def _arrays(cut: Cut) -> dict[int, NDArray[Any]]:
     arrays: dict[int, NDArray[Any]] = dict(enumerate(cut.levels))
     return arrays if cut.hand is None else {**arrays, HAND: cut.hand}

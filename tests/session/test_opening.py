@@ -69,14 +69,16 @@ def test_a_second_session_of_an_image_is_read_only_and_says_why(session, volume,
         third.undo()
 
 
-def test_a_stroke_in_a_read_only_session_is_taken_back(session, volume, folder):
+def test_a_stroke_in_a_read_only_session_is_refused_and_its_box_shown_again(session, volume, folder):
     session.add_object()
     second = AnnotationSession.resume(volume, FINGERPRINT, folder)
     indices = (np.array([0, 0]), np.array([1, 1]), np.array([2, 3]))
-    second.labels[indices] = 1
+    shown = []
+    second.events.voxels_changed.connect(shown.append)
     with pytest.raises(JournalBusyError):
-        second.record_stroke(indices, np.array([0, 0]), 1)
+        second.record_stroke(indices, 1)
     assert not second.labels.any()
+    assert shown == [(slice(0, 1), slice(1, 2), slice(2, 4))]
     second.close()
 
 

@@ -239,22 +239,19 @@ class SessionMachine(RuleBasedStateMachine):
             self.stroke(0, plane, where, self.active())
 
     def stroke(self, value, plane, where, number):
-        """Write into `labels` as napari does, twice over some voxels, then tell the session."""
+        """Tell the session of a stroke as napari does, twice over some voxels."""
         wide = bit_mask(plane.shape(SHAPE), where).reshape(self.model.array(lambda v: 0)[plane.region(SHAPE)].shape)
         inside = np.zeros(SHAPE, bool)
         inside[plane.region(SHAPE)] = wide
         places = np.nonzero(inside)
         if not places[0].size:
             return
-        before = self.session.labels[places].copy()
-        self.session.labels[places] = value
         indices = tuple(np.concatenate([axis, axis[:1]]) for axis in places)
-        values = np.concatenate([before, self.session.labels[places][:1]])
         voxels = list(zip(*(axis.tolist() for axis in places), strict=True))
         act = self.model.paint if value else self.model.erase
         self.both(
             self.model.locked(number),
-            lambda: self.session.record_stroke(indices, values, value),
+            lambda: self.session.record_stroke(indices, value),
             lambda: act(number, voxels),
         )
 
