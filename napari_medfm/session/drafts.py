@@ -248,7 +248,8 @@ def _predict(state: SessionState, voxels: VoxelStore, object_id: int, plane: Pla
 
 def _clear(state: SessionState, voxels: VoxelStore, object_id: int) -> tuple[Edit, ...]:
     reach = voxels.reach(object_id)
-    return _edits(voxels, slabs(reach) if reach is not None else (), Editor(state, object_id).clear)
+    traces = (voxels.trace(object_id, slab) for slab in (slabs(reach) if reach is not None else ()))
+    return _edits(voxels, (box for box in traces if box is not None), Editor(state, object_id).clear)
 
 
 def _edits(voxels: VoxelStore, regions: Iterable[Region], change: Callable[[Cut], Cut]) -> tuple[Edit, ...]:

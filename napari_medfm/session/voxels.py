@@ -169,6 +169,12 @@ class VoxelStore:
                 boxes += [shift(region, inner)] if inner is not None else []
         return bounds(boxes)
 
+    def trace(self, object_id: int, region: Region) -> Region | None:
+        """Return the smallest box within a box that holds an object or its hand marks; None if there is none."""
+        held = self.find(object_id, region)
+        marked = box_of(np.abs(self.hand[region]) == object_id) if self._may_hold(HAND, region, 0) else None
+        return bounds([box for box in (held, shift(region, marked) if marked is not None else None) if box is not None])
+
     def shown(self, object_id: int) -> int:
         """Return how many voxels have an object's id in `labels`."""
         return self._shown[object_id]

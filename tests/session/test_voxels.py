@@ -161,3 +161,13 @@ def test_memory_is_taken_only_where_something_is_written():
     assert array[:, 500].sum() == 4000
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 400_000  # kB; the array has 800 MB
+
+
+def test_the_trace_of_an_object_holds_its_voxels_and_its_hand_marks(store):
+    write(store, BOX, fill(3))
+    corner = (slice(0, 1), slice(0, 1), slice(0, 1))
+    write(store, corner, lambda cut: Cut(cut.levels, np.full((1, 1, 1), -3, np.int32)))
+    assert store.trace(3, store.whole) == (slice(0, 2), slice(0, 5), slice(0, 7))
+    assert store.trace(3, BOX) == BOX
+    assert store.trace(3, corner) == corner
+    assert store.trace(4, store.whole) is None
