@@ -20,7 +20,7 @@ from napari_medfm.session.voxels import Edit, VoxelStore
 from napari_medfm.volume import Plane, Region
 
 TITLES = {"point": "click", "box": "box", "scribble": "scribble", "lasso": "lasso", "mask": "mask"}
-_LARGEST_ID = int(np.iinfo(np.int32).max)
+_LARGEST_ID = 2**31 - 2**20  # hand marks are int32, and there must be room for ids of new objects
 
 
 def add_prompt(state: SessionState, voxels: VoxelStore, prompt: Prompt) -> Draft:
@@ -194,11 +194,19 @@ def check_labels(array: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[A
     if values.dtype.kind not in "bui":
         reason = f"holds numbers of type {values.dtype}, which may be fractions"
         raise UnsupportedDataError("label file", reason, "Convert it to whole numbers first.")
-    numbers = [int(number) for number in np.unique(values)]
+    whole = tuple(slice(0, size) for size in shape)
+    numbers = sorted({number for slab in slabs(whole) for number in _ids(values[slab])})
     if numbers and (numbers[0] < 0 or numbers[-1] > _LARGEST_ID):
         odd = numbers[0] if numbers[0] < 0 else numbers[-1]
         raise UnsupportedDataError("label file", f"has the label {odd}", f"Use labels from 1 to {_LARGEST_ID}.")
     return values, [number for number in numbers if number]
+
+
+def _ids(values: NDArray[Any]) -> list[int]:
+    """Return the different numbers of an array; where a number goes on, it is looked at once."""
+    flat = values.reshape(-1)
+    starts = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))
+    return [int(number) for number in np.unique(flat[starts])]
 
 
 def plane_mask(state: SessionState, voxels: VoxelStore, object_id: int, plane: Plane) -> Mask:

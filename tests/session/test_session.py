@@ -488,7 +488,7 @@ def test_labels_are_widened_before_the_65536th_object_is_made(session, heard):
     [
         (np.zeros((6, 20, 24), np.float32), UnsupportedDataError),
         (np.full((6, 20, 24), -1, np.int16), UnsupportedDataError),
-        (np.full((6, 20, 24), 2**31, np.uint32), UnsupportedDataError),
+        (np.full((6, 20, 24), 2**31 - 1, np.uint32), UnsupportedDataError),
         (np.zeros((6, 20, 23), np.uint8), GeometryError),
     ],
 )
