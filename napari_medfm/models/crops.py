@@ -70,7 +70,7 @@ class Crop:
         return scaled
 
     def image(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return the mean of the image in each cell, (rows, columns, channels)."""
+        """Return the mean of the image in each cell, rounded, (rows, columns, channels)."""
         cells = np.asarray(self._reduced(image[self._slices]), dtype=np.float64)
         return cells if cells.ndim == 3 else cells[..., None]
 
@@ -100,7 +100,8 @@ class Crop:
     def _reduced(self, part: NDArray[np.uint8]) -> Image.Image:
         # At least 4 x 4 pixels are averaged in a cell; of more than 8 x 8 some are left out, for speed.
         stride = max(1, int(min(np.divide(self.size, self.grid)) // 4))
-        picture = Image.fromarray(np.ascontiguousarray(part[::stride, ::stride]))
+        sample = part[stride // 2 :: stride, stride // 2 :: stride]
+        picture = Image.fromarray(np.ascontiguousarray(sample))
         return picture.resize(self.grid[::-1], Image.Resampling.BOX)
 
 

@@ -159,7 +159,7 @@ def _read_safetensors(path: Path) -> object:
 
 
 def _read_torch(path: Path) -> object:
-    if zipfile.is_zipfile(path) or _head(path, 2) == b"PK":
+    if _head(path, 2) == b"PK":
         _check_archive(path)
     elif _head(path, 1) != b"\x80":  # every pickle since protocol 2 begins so
         raise WeightsError(path.name, "is not a weights file", _OTHER)

@@ -253,6 +253,11 @@ class TestRefusing:
         error = assert_refused(path, "has SHA-256 .+, not 0123456789ab", sha256="0123456789ab" + "c" * 52)
         assert hashlib.sha256(path.read_bytes()).hexdigest()[:12] in error.reason
 
+    def test_an_archive_that_claims_to_go_on_on_another_disk(self, write, sound):
+        spoilt = bytearray(sound)
+        spoilt[sound.rindex(b"PK\6\7") + 4] = 1
+        assert_refused(write(bytes(spoilt)), "damaged")
+
     @pytest.mark.parametrize("name", ["model.pth", "model.pt", "model.safetensors", "model"])
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(content=st.binary(min_size=1, max_size=300), start=st.sampled_from([b"", b"PK\3\4", b"\x80\2", b"\x80\4}"]))
