@@ -94,6 +94,13 @@ class SessionLayers:
                 if is_in(layer, viewer.layers):
                     viewer.layers.remove(layer)
 
+    def bring_to_front(self, viewer: ViewerModel) -> None:
+        """Show our layers above all others, such as an image that was added later."""
+        for layer in self.overlays:
+            if is_in(layer, viewer.layers):
+                viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+        self.take_clicks(viewer)
+
     def take_clicks(self, viewer: ViewerModel) -> None:
         """Make the objects the layer that mouse and keys go to."""
         if is_in(self.objects, viewer.layers):

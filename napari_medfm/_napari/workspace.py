@@ -12,6 +12,7 @@ from napari_medfm._napari.layers import SessionLayers
 from napari_medfm._napari.orientation import Orientation
 from napari_medfm._napari.tools import Tools
 from napari_medfm.session import AnnotationSession, LiveSegmentation
+from napari_medfm.volume import Volume
 
 
 class Workspace:
@@ -70,6 +71,11 @@ class Workspace:
         if box is not None:
             middle = tuple(float(np.floor((part.start + part.stop - 1) / 2)) for part in box)
             self.orientation.go_to(middle)
+
+    def show_image(self, volume: Volume) -> None:
+        """Let another image on the same grid be read under the cursor, below what was annotated."""
+        self.orientation.set_volume(volume)
+        self.layers.bring_to_front(self._viewer)
 
     def is_complete(self) -> bool:
         """Whether the viewer holds the image and all our layers."""

@@ -4,35 +4,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from napari.layers import Image
 from napari.viewer import Viewer
-from numpy.typing import NDArray
-from qtpy.QtWidgets import (
-    QFileDialog,
-)
 
 from napari_medfm._napari.activity import Activity
 from napari_medfm._napari.contrast import Contrast
 from napari_medfm._napari.contributions import ask_which
 from napari_medfm._napari.images import image_layer_data, is_usable, volume_of
 from napari_medfm._napari.layers import is_in
-from napari_medfm._napari.notices import say, tell
+from napari_medfm._napari.notices import tell
 from napari_medfm._napari.workspace import Workspace
-from napari_medfm._plugin.dialogs import ask_for_path, is_typing
+from napari_medfm._plugin.dialogs import ask_for_labels, ask_for_path, ask_where_to_save, is_typing
 from napari_medfm._plugin.engine import Engine, ModelChoice
+from napari_medfm._plugin.files import Files
 from napari_medfm._plugin.opening import Opening, identify
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
 from napari_medfm.inference import EmbeddingProgress, Predictor
 from napari_medfm.session import AnnotationSession, LiveSegmentation
-from napari_medfm.volume import Plane, Volume, Window, open_labels, open_volume
+from napari_medfm.volume import Plane, Volume, Window
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.workers import Latest
-
-_LABEL_FILES = "NIfTI labels (*.nii.gz *.nii)"
 
 
 @dataclass(eq=False)
@@ -87,6 +81,7 @@ class Annotator:
         self._engine = Engine.hold()
         self._reading = Latest(self._engine.files, dispatch)
         self._activity = Activity("Preparing slices")
+        self._files = Files(self._engine.files, dispatch, self._add_image, self._fail)
         self._images: dict[str, Image] = {}
         self._chosen: Image | None = None
         self._waiting: AnnotationSession | None = None
@@ -145,6 +140,7 @@ class Annotator:
         self._opening.close_offered()
         self._model.stop()
         self._reading.forget()
+        self._files.finish()
         self._end_case()
         self._engine.release()
 
@@ -196,7 +192,7 @@ class Annotator:
             return
         self.case.contrast.teardown()
         self.case.contrast = Contrast(self._chosen, self._follow_contrast, linked=self._linked)
-        self.case.workspace.orientation.set_volume(volume)
+        self.case.workspace.show_image(volume)
         self._panel.set_volume(volume)
         self._panel.set_window(self.case.live.window)
         self._look()
@@ -316,72 +312,37 @@ class Annotator:
     def _ask_for_image(self) -> None:
         ask_for_path(self._panel, self.read)
 
-    def read(
-        self,
-        path: Path,
-        *,
-        choice: int | None = None,
-        ask: Callable[[ChoiceRequiredError], int | None] = ask_which,
-    ) -> None:
+    def read(self, path: Path, *, ask: Callable[[ChoiceRequiredError], int | None] = ask_which) -> None:
         """Read an image in the background and open it.
 
         Parameters
         ----------
         path : Path
             A file, or the folder of a DICOM series.
-        choice : int, optional
-            Which image, where there are several.
         ask : callable
-            Asks which, if that was not given; None if nobody chose.
+            Asks which, where there are several; returns None if nobody chose.
         """
-
-        def choose(error: BaseException) -> None:
-            chosen = ask(error) if isinstance(error, ChoiceRequiredError) else None
-            if chosen is None:
-                self._failed(error)
-            else:
-                self.read(path, choice=chosen)
-
-        self._reading.ask(partial(open_volume, path, choice=choice), self._add_image, choose)
+        self._files.open_image(path, ask)
 
     def _add_image(self, volume: Volume) -> None:
         data, arguments, _ = image_layer_data(volume)
         self._open(self._viewer.add_layer(Image(data, **arguments)))
 
     def _ask_where_to_save(self) -> None:
-        if self.case is None:
-            return
-        name = f"{self.case.session.volume.name}_labels.nii.gz"
-        path, _ = QFileDialog.getSaveFileName(self._panel, "Export labels", name, _LABEL_FILES)
-        if path:
-            self.save(Path(path))
+        if self.case is not None:
+            path = ask_where_to_save(self._panel, f"{self.case.session.volume.name}_labels.nii.gz")
+            if path is not None:
+                self.save(path)
 
     def save(self, path: Path) -> None:
-        """Write the labels to a NIfTI file that lies on the image; a failure is told."""
-        if self.case is None:
-            return
-        try:
-            written = self.case.session.save_labels(path if path.suffix else path.with_name(f"{path.name}.nii.gz"))
-        except MedfmError as error:
-            self._fail(error)
-            return
-        say(f"{written.name}: saved, on the grid of its image")
+        """Write the labels to a NIfTI file that lies on the image, in the background; how it went is told."""
+        if self.case is not None:
+            self._files.save(self.case.session, path)
 
     def _ask_for_labels(self) -> None:
-        if self.case is None:
-            return
-        path, _ = QFileDialog.getOpenFileName(self._panel, "Open labels", "", _LABEL_FILES)
-        if path:
-            like = self.case.session.volume
-            self._reading.ask(partial(open_labels, Path(path), like), self._import, self._failed)
-
-    def _import(self, labels: NDArray[Any]) -> None:
-        if self.case is None:
-            return
-        try:
-            self.case.session.import_labels(labels)
-        except MedfmError as error:
-            self._fail(error)
+        path = ask_for_labels(self._panel) if self.case is not None else None
+        if path is not None and self.case is not None:
+            self._files.open_labels(self.case.session, path)
 
     def _failed(self, error: BaseException) -> None:
         self._fail(worded(error))

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_medfm.volume import readable_suffixes
 
+_LABEL_FILES = "NIfTI labels (*.nii.gz *.nii)"
 _TEXT_FIELDS = (QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
 
 
@@ -44,3 +45,17 @@ def ask_for_path(parent: QWidget, chosen: Callable[[Path], None]) -> None:
     menu.addAction("DICOM folder\N{HORIZONTAL ELLIPSIS}", ask_for_folder)
     menu.aboutToHide.connect(menu.deleteLater)
     menu.popup(QCursor.pos())
+
+
+def ask_where_to_save(parent: QWidget, name: str) -> Path | None:
+    """Ask for the file that labels are written to; None if it was cancelled."""
+    path, _ = QFileDialog.getSaveFileName(parent, "Export labels", name, _LABEL_FILES)
+    if not path:
+        return None
+    return Path(path) if Path(path).suffix else Path(f"{path}.nii.gz")
+
+
+def ask_for_labels(parent: QWidget) -> Path | None:
+    """Ask for a label file; None if it was cancelled."""
+    path, _ = QFileDialog.getOpenFileName(parent, "Open labels", "", _LABEL_FILES)
+    return Path(path) if path else None
