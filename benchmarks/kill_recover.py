@@ -13,6 +13,7 @@ Children in the viewer need a display; without one the script starts itself agai
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import signal
@@ -167,8 +168,12 @@ def _digest_at(case: Case, path: Path, seq: int) -> str:
         target.commit()
         source.close()
         target.close()
-        with AnnotationSession.resume(case.volume, case.fingerprint, Path(folder)) as session:
-            return content_digest(session)
+        logging.disable(logging.WARNING)  # checkpoints that are missed were deleted just now
+        try:
+            with AnnotationSession.resume(case.volume, case.fingerprint, Path(folder)) as session:
+                return content_digest(session)
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def _drain(stream, lines: list[bytes], started: threading.Event) -> None:
