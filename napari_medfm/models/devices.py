@@ -1,9 +1,12 @@
 """Which device a model runs on."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
 import torch
 
+from napari_medfm.errors import ModelError
 from napari_medfm.settings import load_settings
 
 _log = logging.getLogger(__name__)
@@ -19,15 +22,45 @@ def choose_device(wanted: str | None = None) -> torch.device:
     wanted : str, optional
         ``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``;
         by default the setting ``MEDFM_DEVICE``.
+
+    Raises
+    ------
+    ModelError
+        There is no such kind of device.
     """
     wanted = wanted or load_settings().device
     if wanted == "auto":
         return _best()
-    device = torch.device(wanted)
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        step = "Set MEDFM_DEVICE to auto, cpu, cuda or mps."
+        raise ModelError(f"device {wanted!r}", "is of no known kind", step) from error
     if _available(device):
         return device
     _log.warning("device %s is not available: running on the CPU", wanted)
     return torch.device("cpu")
+
+
+@contextlib.contextmanager
+def enough_memory(subject: str) -> Iterator[None]:
+    """Word it when a device runs out of memory.
+
+    Parameters
+    ----------
+    subject : str
+        What is being run.
+
+    Raises
+    ------
+    ModelError
+        The device's memory did not suffice.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        step = "Close other programs that use the device, or set MEDFM_DEVICE to cpu and start again."
+        raise ModelError(subject, "needs more memory than the device has left", step) from error
 
 
 def _best() -> torch.device:

@@ -20,7 +20,7 @@ from napari_medfm.errors import ModelError, WeightsError
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelFacts, ModelSpec
 from napari_medfm.models.catalogue import SAM
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
-from napari_medfm.models.devices import choose_device
+from napari_medfm.models.devices import choose_device, enough_memory
 from napari_medfm.models.transforms import LongestSide
 from napari_medfm.models.weights import fit, load_state_dict, state_digest
 from napari_medfm.prompts import MaskPrompt, PromptSet, as_points
@@ -156,7 +156,8 @@ class SamModel:
         check_image(image)
         shape = (image.shape[0], image.shape[1])
         square = LongestSide(shape, self._spec.input_size).image(image)
-        features = self._sam.image_encoder(square.to(self._device))[0]
+        with enough_memory(self._spec.title):
+            features = self._sam.image_encoder(square.to(self._device))[0]
         stored = features.cpu().numpy().astype(self._spec.precision)
         return ImageEmbedding({"features": stored}, shape, self._spec.encoder_digest)
 
@@ -171,8 +172,9 @@ class SamModel:
         inputs = self._translate(prompts, previous, frame)
         if not has_positive(prompts) or inputs.empty:
             return empty_prediction(embedding.image_shape, self._sam.prompt_encoder.mask_input_size)
-        low_res, qualities = self._answer(embedding, inputs)
-        masks = frame.masks(low_res) > self._sam.mask_threshold
+        with enough_memory(self._spec.title):
+            low_res, qualities = self._answer(embedding, inputs)
+            masks = frame.masks(low_res) > self._sam.mask_threshold
         order = torch.argsort(qualities[0], descending=True, stable=True)
         best_first = (masks[0, order], low_res[0, order], qualities[0, order].clamp(0, 1))
         return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))

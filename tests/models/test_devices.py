@@ -1,0 +1,38 @@
+"""Which device a model runs on."""
+
+import pytest
+import torch
+
+from napari_medfm.errors import ModelError
+from napari_medfm.models.devices import choose_device, enough_memory
+
+
+def test_the_setting_decides_unless_the_caller_does(monkeypatch):
+    monkeypatch.setenv("MEDFM_DEVICE", "cpu")
+    assert choose_device() == torch.device("cpu")
+    monkeypatch.setenv("MEDFM_DEVICE", "no such kind")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_auto_is_the_best_there_is():
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    assert choose_device("auto").type == best
+
+
+@pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "CPU!"])
+def test_a_kind_of_device_that_does_not_exist_is_refused(wanted):
+    with pytest.raises(ModelError, match="MEDFM_DEVICE"):
+        choose_device(wanted)
+
+
+@pytest.mark.parametrize("wanted", ["cuda:99", "xpu"])
+def test_a_device_that_is_not_there_falls_back_to_the_cpu_with_a_warning(wanted, caplog):
+    assert choose_device(wanted) == torch.device("cpu")
+    assert f"device {wanted} is not available: running on the CPU" in caplog.text
+
+
+def test_running_out_of_memory_is_worded():
+    with pytest.raises(ModelError, match="Big model: needs more memory"), enough_memory("Big model"):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(RuntimeError, match="else"), enough_memory("Big model"):
+        raise RuntimeError("something else")
