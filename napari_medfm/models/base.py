@@ -138,7 +138,8 @@ class MaskPrediction:
     low_res : ndarray of float32, (candidates, h, w)
         The logits behind them, at the decoder's resolution; fed back as `previous`.
     qualities : ndarray of float32, (candidates,)
-        Predicted agreement (IoU) of each candidate with what was meant, 0..1.
+        Predicted agreement of each candidate with what was meant (IoU or Dice, as the model says), 0..1;
+        candidates come best first.
     """
 
     masks: NDArray[np.bool_]
