@@ -76,7 +76,7 @@ class Tally:
     """What was counted so far."""
 
     kills: int = 0
-    events: int = 0
+    events: Counter[str] = field(default_factory=Counter)
     touched: int = 0
     damaged: int = 0
     during: Counter[str] = field(default_factory=Counter)
@@ -205,7 +205,7 @@ def series(run: report.Run, kind: str, count: int, scratch: Path, tally: Tally) 
         tally.add(name, faults(case, acknowledged[-1]))
         tally.touched += sha256_file(case.image) != before
         tally.during[str(acknowledged[-1]["after"])] += 1
-        tally.events += int(str(acknowledged[-1]["seq"])) - int(str(acknowledged[0]["seq"]))
+        tally.events[kind] += int(str(acknowledged[-1]["seq"])) - int(str(acknowledged[0]["seq"]))
         if number + 1 == count or (number + 1) % PER_FOLDER == 0:
             tally.add(name, unproven(case))
             tally.damaged += DiskStore(case.embeddings, 10**9).verify().removed
@@ -224,7 +224,8 @@ def measure(run: report.Run) -> None:
     run.bar("kills_in_the_viewer", kills["viewer"])
     run.bar("share_reopened_complete", 1 - len(tally.lost) / tally.kills)
     run.bar("source_files_touched", tally.touched)
-    run.detail("acknowledged events", tally.events)
+    run.detail("acknowledged events", tally.events.total())
+    run.detail("of these in the viewer", tally.events["viewer"])
     run.detail("last acknowledged before the kill", json.dumps(dict(sorted(tally.during.items()))))
     run.detail("damaged entries in the caches", tally.damaged)
     for name, found in tally.lost.items():

@@ -1,7 +1,7 @@
 """The process that `kill_recover.py` kills in the real viewer: a person in a hurry, with mouse and keys.
 
 Every line on standard output is one acknowledgement, as those of `killed_headless.py`. It is written inside the
-signal that follows a change; while the brush is down, once napari's paint event has been handled.
+signal that follows a change: for a stroke of napari's brush, while its paint event is being handled.
 """
 
 import argparse
@@ -31,28 +31,15 @@ class Witness:
     ----------
     session : AnnotationSession
         What is annotated.
-    objects : Labels
-        The layer that napari's brush paints on.
     """
 
-    def __init__(self, session: AnnotationSession, objects) -> None:
+    def __init__(self, session: AnnotationSession) -> None:
         self.doing = "opened"
         self._session = session
-        self._brushing = False
         self._out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else the program prints goes elsewhere
         self._journal = sqlite3.connect(f"{session.path.as_uri()}?mode=ro", uri=True)
-        session.events.history_changed.connect(self._journaled)
-        objects.events.paint.connect(self.brush_up, position="last")
-
-    def brush_down(self) -> None:
-        """From here on the voxels hold what nobody has acknowledged yet."""
-        self._brushing = True
-
-    def brush_up(self, _event: object = None) -> None:
-        """The stroke is done."""
-        self._brushing = False
-        self.acknowledge()
+        session.events.history_changed.connect(self.acknowledge)
 
     def acknowledge(self) -> None:
         """Write a line: number and digest of the journal's last event, digest of all there is, what was done."""
@@ -60,10 +47,6 @@ class Witness:
         line = {"seq": row[0], "digest": row[1], "content": content_digest(self._session), "after": self.doing}
         self._out.write(json.dumps(line) + "\n")
         self._out.flush()
-
-    def _journaled(self) -> None:
-        if not self._brushing:
-            self.acknowledge()
 
 
 class Person:
@@ -137,9 +120,7 @@ class Person:
     def _stroke(self, key) -> None:
         self._canvas.key(key)
         self._canvas.layer.brush_size = int(self._random.integers(1, 25))
-        self._witness.brush_down()
         self._canvas.drag(self._path(int(self._random.integers(2, 8))))
-        self._witness.brush_up()
 
     def _undo(self) -> None:
         self._canvas.key(self._keys.Key_Z, self._control)
@@ -204,7 +185,7 @@ def main() -> None:
     os.environ["NAPARI_CONFIG"] = str(options.folder / "napari.yaml")
     register_model(MODEL, "killed_headless:small_sam")
     desk = open_case(options.image, MODEL if options.seed % 4 == 0 else "")
-    witness = Witness(desk.case.session, desk.case.workspace.layers.objects)
+    witness = Witness(desk.case.session)
     person = Person(desk, witness, options.folder / "labels.nii.gz", options.seed)
     witness.acknowledge()
     while True:
