@@ -94,7 +94,7 @@ class Station:
         session, live = self.case.session, self.case.live
         spans = live.predictor.model.spans
         number = session.add_object()
-        driver.settle(15)
+        driver.settle(200)  # the row of the new object is drawn
         answered = len(spans)
         self.current = Click(time.perf_counter())
         self.canvas.click((index, *position))
@@ -202,6 +202,24 @@ def measure_clicks(run: report.Run, stations: list[Station], wanted: int) -> Non
     run.bar("click_p95_ms", float(np.percentile([1000 * click.total for click in many.clicks], 95)))
 
 
+def measure_napari(run: report.Run, station: Station, times: int) -> None:
+    """Report what napari and OpenGL need alone: from a voxel changed in the labels layer to the draw that holds it."""
+    layer = station.case.workspace.layers.objects
+    swapped: list[float] = []
+    station.canvas.widget.frameSwapped.connect(lambda: swapped.append(time.perf_counter()))
+    taken = []
+    for step in range(times):
+        driver.settle(60)
+        swapped.clear()
+        began = time.perf_counter()
+        layer.data[station.slices // 2, 0, 0] = step % 2
+        layer.refresh(extent=False, thumbnail=False)
+        driver.wait(lambda: swapped)
+        taken.append(1000 * (swapped[0] - began))
+    run.detail("napari alone, a changed voxel to the draw: p50 (ms)", statistics.median(taken))
+    run.detail("napari alone, a changed voxel to the draw: p95 (ms)", float(np.percentile(taken, 95)))
+
+
 def measure_hover(run: report.Run, station: Station, seconds: float) -> None:
     """Move the mouse all the time and count the previews."""
     shown: list[float] = []
@@ -289,13 +307,15 @@ def measure(run: report.Run) -> None:
         sizes = (4, 8) if run.quick else (30, 300)
         paths = [phantom(slices, folder) for slices in sizes]
         desks = [driver.Desk(MODEL, f"{slices} slices") for slices in sizes]
+        desks[0].open(paths[0])  # warms the process: imports, fonts, shaders
+        driver.wait(lambda: all(isinstance(desk.model, TimedSam) for desk in desks))
         measure_first_mask(run, desks[-1], paths[-1])
-        desks[0].open(paths[0])
         stations = [Station(desk, slices) for desk, slices in zip(desks, sizes, strict=True)]
         for station in stations:
             station.case.live.embed_all(0, station.slices // 2)
             wait_embedded(station)
         measure_clicks(run, stations, 10 if run.quick else run.options.clicks)
+        measure_napari(run, stations[-1], 5 if run.quick else 100)
         measure_hover(run, stations[-1], 1 if run.quick else 10)
         measure_heartbeat(run, stations[-1], 3 if run.quick else 45)
         measure_disk(run, stations[-1], 5 if run.quick else 300)

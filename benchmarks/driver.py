@@ -62,6 +62,12 @@ class Desk:
         """The image that is open for annotation, or None."""
         return self.widget.annotator.case if self.widget.annotator is not None else None
 
+    @property
+    def model(self):
+        """The model that is loaded, or None."""
+        predictor = self.widget.annotator.predictor if self.widget.annotator is not None else None
+        return None if predictor is None else predictor.model
+
     def open(self, path: Path, timeout: float = 60.0):
         """Open an image file, choose it in the panel, wait until it can be annotated, and return its case."""
         before = self.case
@@ -87,19 +93,29 @@ class Desk:
 
 
 def wait(condition: Callable[[], bool], timeout: float = 30.0) -> None:
-    """Let the interface run until a condition holds."""
-    from qtpy.QtWidgets import QApplication
+    """Let the interface run until a condition holds, asked every 2 ms.
 
+    The event loop sleeps between events, as a viewer's does: one that spins would hold the interpreter's lock against
+    the thread that computes.
+    """
     deadline = time.monotonic() + timeout
-    while not condition():
-        QApplication.processEvents()
-        if time.monotonic() > deadline:
-            msg = f"nothing came of it within {timeout:g} s"
-            raise TimeoutError(msg)
+    if not _run_until(lambda: condition() or time.monotonic() > deadline, condition):
+        msg = f"nothing came of it within {timeout:g} s"
+        raise TimeoutError(msg)
 
 
 def settle(milliseconds: int = 50) -> None:
     """Let the interface run for a while."""
-    from qtpy.QtTest import QTest
+    end = time.monotonic() + milliseconds / 1000
+    _run_until(lambda: time.monotonic() >= end, lambda: True)
 
-    QTest.qWait(milliseconds)
+
+def _run_until(over: Callable[[], bool], result: Callable[[], bool]) -> bool:
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop, timer = QEventLoop(), QTimer()
+    timer.timeout.connect(lambda: loop.quit() if over() else None)
+    timer.start(2)
+    loop.exec()
+    timer.stop()
+    return result()

@@ -82,7 +82,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         cache_dir=Path(environ.get("MEDFM_CACHE_DIR") or platformdirs.user_cache_dir(_APP, appauthor=False)),
         cache_bytes=int(_number(environ, "MEDFM_CACHE_GB", 20) * _GB),
         memory_bytes=int(_number(environ, "MEDFM_MEMORY_GB", 2) * _GB),
-        threads=max(1, int(_number(environ, "MEDFM_THREADS", os.cpu_count() or 1))),
+        threads=max(1, int(_number(environ, "MEDFM_THREADS", (os.cpu_count() or 2) - 1))),
         device=_device(environ),
     )
 

@@ -56,6 +56,7 @@ class SessionLayers:
     def __init__(self, volume: Volume, labels: NDArray[Any], image: Image) -> None:
         place = {name: getattr(image, name) for name in ("scale", "translate", "units", "axis_labels")}
         self.image = image
+        self._colours: dict[int | None, Any] = {}
         self.objects = Labels(
             copied(labels),
             name=f"{volume.name} objects",
@@ -110,7 +111,9 @@ class SessionLayers:
         """Show each object in its colour, hidden ones not at all, and name it under the cursor."""
         colours: dict[int | None, Any] = {None: _UNKNOWN, 0: "transparent"}
         colours |= {number: _rgba(thing) for number, thing in objects.items() if number <= _LARGEST_COLOURED}
-        self.objects.colormap = DirectLabelColormap(color_dict=colours)
+        if colours != self._colours:  # napari maps every value that the type can hold
+            self._colours = colours
+            self.objects.colormap = DirectLabelColormap(color_dict=colours)
         self.objects.features = {
             "index": [0, *objects],
             "object": ["", *(thing.name for thing in objects.values())],

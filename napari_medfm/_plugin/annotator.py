@@ -117,6 +117,11 @@ class Annotator:
             event.connect(slot)
         self._on_inserted()
 
+    @property
+    def predictor(self) -> Predictor | None:
+        """The chosen model, once it is loaded."""
+        return self._model.predictor
+
     def put_back(self) -> None:
         """Add the layers of the case that were removed from the viewer again."""
         if self.case is not None:
