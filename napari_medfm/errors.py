@@ -20,6 +20,7 @@
     │   └── JournalError            the journal cannot be read or written
     │       ├── JournalBusyError    another process is writing it
     │       └── JournalDamagedError the hash chain or the database is broken
+    ├── EvaluationError             a manifest, or an evaluation, that cannot be run as asked
     └── CancelledError              the caller asked to stop
 """
 
@@ -128,6 +129,10 @@ class JournalBusyError(JournalError):
 
 class JournalDamagedError(JournalError):
     """The journal's hash chain or its database is broken."""
+
+
+class EvaluationError(MedfmError):
+    """A manifest that cannot be read, or an evaluation that cannot be run as asked."""
 
 
 class CancelledError(MedfmError):
