@@ -196,7 +196,7 @@ class Bridge:
 
     def _on_zoom(self) -> None:
         step = float(np.min(np.abs(self._layers.objects.scale)))
-        self._layers.prompts.fit_lines(self._viewer.scene.camera.zoom * step)
+        self._layers.prompts.fit(self._viewer.scene.camera.zoom * step)
 
 
 def strokes_of(item: Any) -> list[Stroke]:

@@ -25,7 +25,7 @@ _GHOST = (0.35, 0.85, 1.0, 1.0)
 _ADDS, _REMOVES = "#2fe07a", "#ff5a4f"
 _UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 _LARGEST_COLOURED = 2**16 - 1  # beyond it napari gives labels a colour of their own only where numba is installed
-_POINT_PIXELS = (9, 15)
+_DOT_PIXELS = 11
 _LINE_PIXELS = 2.0
 
 
@@ -192,10 +192,8 @@ class PromptDisplay:
             np.zeros((0, ndim)),
             ndim=ndim,
             name=name,
-            size=3,
             border_color="white",
             border_width=0.15,
-            canvas_size_limits=_POINT_PIXELS,
             **place,
         )
         for layer in self.layers:
@@ -226,9 +224,14 @@ class PromptDisplay:
             self._draft, self._hidden = prompt, instead_of
             self._draw()
 
-    def fit_lines(self, pixels_per_voxel: float) -> None:
-        """Keep lines equally thick on the screen."""
-        self.lines.edge_width = _LINE_PIXELS / max(pixels_per_voxel, 1e-6)
+    def fit(self, pixels_per_voxel: float) -> None:
+        """Keep lines equally thick and dots equally large on the screen.
+
+        napari's own limits of a dot's size leave its border as it is, which then hides the dot.
+        """
+        voxels_per_pixel = 1 / max(pixels_per_voxel, 1e-6)
+        self.lines.edge_width = _LINE_PIXELS * voxels_per_pixel
+        self.dots.size = self.dots.current_size = _DOT_PIXELS * voxels_per_pixel
 
     def _draw(self) -> None:
         shown = [prompt for index, prompt in enumerate(self._prompts) if index != self._hidden]

@@ -74,12 +74,15 @@ def test_a_draft_stands_in_for_the_prompt_that_is_moved():
     assert display.dots.data.tolist() == [[1, 2, 3], [1, 5, 5]]
 
 
-def test_lines_keep_their_width_on_the_screen():
+def test_lines_and_dots_keep_their_size_on_the_screen():
     display = PromptDisplay(3, "prompts", PLACE)
-    display.fit_lines(4.0)
-    thin = display.lines.edge_width
-    display.fit_lines(1.0)
+    display.show(PromptSet((Point(Plane(0, 1), (2, 3)),)))
+    display.fit(4.0)
+    thin, small = display.lines.edge_width, display.dots.size[0]
+    display.fit(1.0)
+    display.show(PromptSet((Point(Plane(0, 1), (2, 3)), Point(Plane(0, 1), (5, 5)))))
     assert display.lines.edge_width == pytest.approx(4 * thin)
+    assert display.dots.size.tolist() == pytest.approx([4 * small] * 2)
 
 
 def test_prompt_layers_cannot_be_edited():
