@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from napari_medfm import cli
+from napari_medfm.cli.prompts_file import read_objects
 from napari_medfm.errors import CancelledError, MedfmError
 from napari_medfm.models import register_model
 from napari_medfm.models.backends.sam import SamModel, build_small_sam
@@ -23,7 +24,7 @@ from napari_medfm.settings import load_settings
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane, fingerprint, open_labels, open_volume, write_labels, write_volume
 
-COMMANDS = ("open", "segment", "demo", "embed", "models", "session", "cache")
+COMMANDS = ("open", "segment", "demo", "evaluate", "embed", "models", "session", "cache")
 LEFT_ORGAN = Plane(0, 5)
 
 
@@ -141,7 +142,7 @@ def test_the_example_in_the_help_is_a_prompts_file_that_can_be_read(run, image, 
     shown = run("segment", "--help").stdout
     example = shown[shown.index("[{") : shown.index("}]}]") + 4]
     (tmp_path / "example.json").write_text(example)
-    (wanted,) = cli._read_objects(tmp_path / "example.json")
+    (wanted,) = read_objects(tmp_path / "example.json")
     assert (wanted.name, wanted.class_name) == ("liver", "organ")
     assert wanted.prompts == PromptSet(
         (Point(Plane(0, 12), (80.0, 61.5)), Box(Plane(0, 13), (40.0, 22.0), (110.0, 98.0)))

@@ -9,6 +9,7 @@ sets with expert masks, against two floors, and writes a report: `read_cases`, `
 from napari_medfm.evaluation.cases import Case, read_cases, read_dataset_folder, read_manifest, select_cases
 from napari_medfm.evaluation.contestants import FLOORS, Contestant, ContestantFacts, with_floors
 from napari_medfm.evaluation.pictures import draw_comparison, draw_planes
+from napari_medfm.evaluation.report import write_report, write_results
 from napari_medfm.evaluation.running import Evaluation, Failure, Outcome, Plan, Progress
 from napari_medfm.evaluation.summaries import (
     ALL_DATASETS,
@@ -62,4 +63,6 @@ __all__ = [
     "summarise",
     "with_floors",
     "worst",
+    "write_report",
+    "write_results",
 ]

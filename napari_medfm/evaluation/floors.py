@@ -64,8 +64,9 @@ def disc_or_otsu(image: OtsuImage, truth: Mask) -> Answer:
 
     Clicks and scribbles: the union of the discs at positive ones less that of the discs at
     negative ones, each as large as objects usually are (`TYPICAL_DIAMETER`); or the same of the Otsu
-    components that they lie in; and both once more with later prompts winning over earlier ones. A box: the ellipse that fills it; or the pixels in it on either
-    side of the threshold of the box alone; clicks add to these and take away.
+    components that they lie in; and both once more with later prompts winning over earlier ones.
+    A box: the ellipse that fills it; or the pixels in it on either side of the threshold of the box
+    alone; clicks add to these and take away.
 
     Parameters
     ----------

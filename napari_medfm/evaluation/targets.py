@@ -86,14 +86,34 @@ def find_targets(case: Case, expert: NDArray[Any], rules: TargetRules, seed: int
     seed : int
         Of the draw; the same image gives the same objects whatever else is evaluated.
     """
-    marked = np.where(expert == case.ignore, 0, expert) if case.ignore is not None else expert
-    if case.targets == "components":
-        marked, _ = label(marked != 0, generate_binary_structure(marked.ndim, marked.ndim))
+    marked = _number_objects(case, expert)
     found = [thing for thing in _objects(marked) if thing.largest >= rules.smallest]
     if len(found) > rules.objects:
         rng = np.random.default_rng(seed_of(seed, case.dataset, case.number))
         found = [found[index] for index in sorted(rng.choice(len(found), rules.objects, replace=False))]
     return tuple(target for thing in found for target in _cut(marked, thing, rules))
+
+
+def mask_of(case: Case, expert: NDArray[Any], number: int, plane: Plane) -> Mask:
+    """Return the expert's mask of one object on one slice, (rows, columns).
+
+    Parameters
+    ----------
+    case, expert
+        As in `find_targets`.
+    number : int
+        See `Target`.
+    plane : Plane
+        The slice.
+    """
+    return np.asarray(plane.take(_number_objects(case, expert), expert.ndim) == number)
+
+
+def _number_objects(case: Case, expert: NDArray[Any]) -> NDArray[Any]:
+    marked = np.where(expert == case.ignore, 0, expert) if case.ignore is not None else expert
+    if case.targets == "components":
+        marked, _ = label(marked != 0, generate_binary_structure(marked.ndim, marked.ndim))
+    return marked
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,30 +16,40 @@ bars go to the standard error stream. The rooms that take long to import are
 imported by the commands that need them, so that ``--help`` answers at once.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from typer.core import TyperGroup
 
 from napari_medfm import __version__
+from napari_medfm.cli.evaluating import evaluate
+from napari_medfm.cli.prompts_file import FORMAT, read_objects
+from napari_medfm.cli.terminal import (
+    DAMAGED,
+    NOT_WRITTEN,
+    REFUSED,
+    UNUSABLE_INPUT,
+    UNUSABLE_MODEL,
+    Flawed,
+    Row,
+    bar,
+    complain,
+    make_folder,
+    show,
+    track,
+)
 from napari_medfm.errors import (
-    ChoiceRequiredError,
     JournalDamagedError,
     MedfmError,
     ModelError,
-    PromptError,
     SessionError,
     UnreadableFileError,
     WriteError,
@@ -50,16 +60,8 @@ from napari_medfm.settings import load_settings
 if TYPE_CHECKING:
     from napari_medfm.inference import DiskStore
     from napari_medfm.models import PromptableModel
-    from napari_medfm.prompts import PromptSet
     from napari_medfm.session import AnnotationSession, LiveSegmentation, ObjectClass
     from napari_medfm.volume import Volume, Window
-
-T = TypeVar("T")
-
-Row = dict[str, Any]
-Result = Row | list[Row] | None
-
-UNUSABLE_INPUT, REFUSED, DAMAGED, UNUSABLE_MODEL, NOT_WRITTEN = 3, 4, 5, 6, 7
 
 # The first that fits; the narrower ones come first.
 _EXIT_CODES: tuple[tuple[type[MedfmError], int], ...] = (
@@ -79,14 +81,6 @@ class Axis(StrEnum):
     SAGITTAL = "sagittal"
 
 
-class _DamageFound(Exception):
-    """A verification did its work and found damage."""
-
-    def __init__(self, result: "Result") -> None:
-        super().__init__(result)
-        self.result = result
-
-
 class _Commands(TyperGroup):
     """Prints what a command returns, and shows an expected failure as a message and an exit code, never a traceback."""
 
@@ -96,12 +90,12 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> None:
         try:
-            _show(super().invoke(ctx), ctx.params["as_json"])
-        except _DamageFound as found:
-            _show(found.result, ctx.params["as_json"])
-            raise typer.Exit(DAMAGED) from found
+            show(super().invoke(ctx), ctx.params["as_json"])
+        except Flawed as found:
+            show(found.result, ctx.params["as_json"])
+            raise typer.Exit(found.code) from found
         except MedfmError as error:
-            _complain(error)
+            complain(error)
             raise typer.Exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind))) from error
 
 
@@ -124,20 +118,6 @@ Choice = Annotated[int | None, typer.Option(min=0, help="Which volume, where the
 Weights = Annotated[Path | None, typer.Option(help="File of weights, for models that bring none.")]
 WindowName = Annotated[str, typer.Option("--window", help="Preset such as abdomen or lung; 'auto' looks at the image.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Label file to write, .nii.gz or .nii.")]
-
-PROMPTS_FORMAT = """\b
-The prompts file holds a list of objects:
-
-\b
-  [{"name": "liver", "class": "organ", "prompts": [
-     {"kind": "point", "plane": {"axis": 0, "index": 12},
-      "position": [80, 61.5], "positive": true},
-     {"kind": "box", "plane": {"axis": 0, "index": 13},
-      "start": [40, 22], "stop": [110, 98]}]}]
-
-name, class and positive may be left out. Positions are [row, column] voxels of a plane across axis 0 (axial),
-1 (coronal) or 2 (sagittal) of the canonical grid, whose axes z, y, x grow towards Superior, Posterior, Left. Kinds are
-point; box, whose stop is excluded; scribble and lasso, which have a path of positions; and mask."""
 
 
 def main() -> None:
@@ -167,7 +147,7 @@ def open_image(image: Image) -> None:
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
-@app.command(epilog=PROMPTS_FORMAT)
+@app.command(epilog=FORMAT)
 def segment(
     image: Image,
     prompts: Annotated[Path, typer.Option(help="JSON file of objects and their prompts, as shown below.")],
@@ -185,12 +165,12 @@ def segment(
     from napari_medfm.session import ObjectClass
 
     volume = _open(image, choice)
-    wanted = _read_objects(prompts)
+    wanted = read_objects(prompts)
     kinds = tuple(ObjectClass(name) for name in dict.fromkeys(thing.class_name for thing in wanted) if name)
     with _conversation(volume, _load(model, weights), _window(volume, window), kinds) as (session, live):
         for thing in wanted:
             number = session.add_object(thing.class_name, thing.name)
-            for prompt in _track(thing.prompts, session.state.object(number).name, len(thing.prompts)):
+            for prompt in track(thing.prompts, session.state.object(number).name, len(thing.prompts)):
                 ask(live, prompt)
         session.save_labels(output)
         return _objects(session)
@@ -224,12 +204,15 @@ def demo(
     window = _window(volume, "auto")
     with _conversation(volume, _load("random_walker"), window, kinds, keep=keep) as (session, live):
         steps = segment_like_expert(session, live, {name: masks[name] for name in names}, clicks=clicks)
-        scores = list(_track(steps, "Segmenting", len(names)))
+        scores = list(track(steps, "Segmenting", len(names)))
         picture = draw_comparison(session, {score.object_id: masks[score.name] for score in scores}, window)
-        _make_folder(output)
+        make_folder(output)
         written = session.save_labels(output / "labels.nii.gz"), atomic_write(output / "picture.png", picture.save)
     typer.echo(f"Wrote {written[0]} and {written[1]}", err=True)
     return [asdict(score) for score in scores]
+
+
+app.command()(evaluate)
 
 
 @app.command()
@@ -252,7 +235,7 @@ def embed(
         raise ModelError(model, "makes no embeddings worth keeping", "Choose another model.")
     planes = volume.geometry.planes(list(Axis).index(axis))
     steps = embed_planes(predictor, volume, fingerprint(volume), seen, planes)
-    with _bar("Embedding") as move:
+    with bar("Embedding") as move:
         for progress in steps:
             move(progress.done, progress.total)
     return {"image": volume.name, "model": model, "axis": axis.value, "planes": len(planes)}
@@ -278,10 +261,10 @@ def session_verify(
         paths = sorted(load_settings().sessions_dir.glob("*.medfm"))
     else:
         paths = [journal_path(_fingerprint(image, choice))]
-    reports = {path.name: verify(path) for path in _track(paths, "Verifying", len(paths))}
+    reports = {path.name: verify(path) for path in track(paths, "Verifying", len(paths))}
     rows = [{"journal": name, "intact": report.intact, **asdict(report)} for name, report in reports.items()]
     if not all(row["intact"] for row in rows):
-        raise _DamageFound(rows)
+        raise Flawed(rows, DAMAGED)
     return rows
 
 
@@ -317,10 +300,10 @@ def cache_info() -> Row:
 @cache_app.command("verify")
 def cache_verify() -> Row:
     """Read every entry again and remove what is damaged; leaves with 5 if anything was."""
-    with _bar("Verifying") as move:
+    with bar("Verifying") as move:
         check = _disk_store().verify(move)
     if check.removed:
-        raise _DamageFound(asdict(check))
+        raise Flawed(asdict(check), DAMAGED)
     return asdict(check)
 
 
@@ -358,41 +341,6 @@ def _load(model: str, weights: Path | None = None) -> "PromptableModel":
     ):
         raise typer.BadParameter(f"{model} needs no weights", param_hint="--weights")
     return load_model(model) if weights is None else load_model(model, weights=weights)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One object of a prompts file."""
-
-    name: str | None
-    class_name: str | None
-    prompts: "PromptSet"
-
-
-def _read_objects(path: Path) -> list[_Wanted]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        step = "Give a JSON file as 'napari-medfm segment --help' shows it."
-        raise PromptError(path.name, f"cannot be read ({type(error).__name__})", step) from error
-    if not isinstance(content, list):
-        raise PromptError(path.name, "is not a list of objects", "Put the objects into [ ].")
-    return [_read_object(value, f"{path.name}, object {number}") for number, value in enumerate(content, start=1)]
-
-
-def _read_object(value: Any, subject: str) -> _Wanted:
-    from napari_medfm.prompts import from_json
-
-    if not isinstance(value, dict) or not value.keys() <= {"name", "class", "prompts"}:
-        raise PromptError(subject, "is not an object with name, class and prompts", "Leave out what else it holds.")
-    names = value.get("name"), value.get("class")
-    if not all(name is None or isinstance(name, str) for name in names):
-        raise PromptError(subject, "has a name or class that is no text", "Put it into quotes.")
-    try:
-        prompts = from_json(value.get("prompts", ()))
-    except PromptError as error:
-        raise PromptError(f"{subject}, {error.subject}", error.reason, error.next_step) from error
-    return _Wanted(names[0], names[1], prompts)
 
 
 @contextmanager
@@ -445,69 +393,8 @@ def _window(volume: "Volume", name: str) -> "Window":
     return PRESETS[name]
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"is no folder that can be written to ({error.strerror})"
-        raise WriteError(path.name, reason, "Choose another.") from error
-
-
 def _disk_store() -> "DiskStore":
     from napari_medfm.inference import DiskStore
 
     settings = load_settings()
     return DiskStore(settings.embeddings_dir, settings.cache_bytes)
-
-
-def _complain(error: MedfmError) -> None:
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    console.print(str(error))
-    if isinstance(error, ChoiceRequiredError):
-        for number, label in enumerate(error.choices):
-            console.print(f"  --choice {number}  {label}")
-
-
-def _show(result: Result, as_json: bool) -> None:
-    """Print a result: JSON for machines; for people a table of many rows, or one fact per line."""
-    if result is None:
-        return
-    if as_json:
-        typer.echo(json.dumps(result))
-    elif isinstance(result, dict):
-        typer.echo("\n".join(f"{name.replace('_', ' ')}: {_cell(value)}" for name, value in result.items()))
-    else:
-        table = Table(*[name.replace("_", " ") for name in result[0]] if result else ())
-        for row in result:
-            table.add_row(*[_cell(value) for value in row.values()])
-        # Into a file or a pipe nothing is cut off.
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _progress() -> Progress:
-    """Return a bar on a terminal, and nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _track(steps: Iterable[T], title: str, total: int) -> Iterator[T]:
-    """Pass on the steps of long work, counted by a bar."""
-    with _progress() as progress:
-        yield from progress.track(steps, total=total, description=title)
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar that the block moves by calling what it is given with (done, total)."""
-    with _progress() as progress:
-        task = progress.add_task(title, total=None)
-
-        def move(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        yield move
