@@ -5,8 +5,9 @@ which side of the threshold, is chosen with the expert's mask in hand, anew afte
 person could choose so well, and so the floor is generous on purpose.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +63,9 @@ class OtsuImage:
 def disc_or_otsu(image: OtsuImage, truth: Mask) -> Answer:
     """Return who answers prompts on one object with discs and thresholds.
 
-    Clicks and scribbles: the union of the discs at positive ones less that of the discs at
-    negative ones, each as large as objects usually are (`TYPICAL_DIAMETER`); or the same of the Otsu
-    components that they lie in; and both once more with later prompts winning over earlier ones.
+    Clicks and scribbles: the union of the discs at positive ones, each as large as objects usually
+    are (`TYPICAL_DIAMETER`), less that of the discs at negative ones; or the same of the Otsu components that they
+    lie in. Where positive and negative meet, the negative wins, or what came last, or the positive.
     A box: the ellipse that fills it; or the pixels in it on either side of the threshold of the box
     alone; clicks add to these and take away.
 
@@ -76,31 +77,31 @@ def disc_or_otsu(image: OtsuImage, truth: Mask) -> Answer:
         The expert's mask, by which the better answer is chosen.
     """
 
+    disc = cache(lambda prompt: _disc(prompt, image))
+    component = cache(lambda prompt: _component(prompt, image))
+
+    def guesses(prompts: PromptSet) -> Iterator[Mask]:
+        box, empty = prompts.box, np.zeros(image.shape, dtype=bool)
+        strokes = prompts.where(lambda prompt: not isinstance(prompt, Box))
+        yield from _combine(empty if box is None else _ellipse(box, image.shape), strokes, disc)
+        for start in (empty,) if box is None else _sides_in(box, image):
+            yield from _combine(start, strokes, component)
+
     def answer(prompts: PromptSet, previous: Mask | None) -> Mask:
-        return max(_guesses(image, prompts), key=lambda guess: dice(guess, truth))
+        return max(guesses(prompts), key=lambda guess: dice(guess, truth))
 
     return answer
 
 
-def _guesses(image: OtsuImage, prompts: PromptSet) -> Iterator[Mask]:
-    box, empty = prompts.box, np.zeros(image.shape, dtype=bool)
-    strokes = prompts.where(lambda prompt: not isinstance(prompt, Box))
-    discs = [(prompt.positive, _disc(prompt, image)) for prompt in strokes]
-    components = [(prompt.positive, _component(prompt, image)) for prompt in strokes]
-    yield from _combine(empty if box is None else _ellipse(box, image.shape), discs)
-    for start in (empty,) if box is None else _sides_in(box, image):
-        yield from _combine(start, components)
-
-
-def _combine(start: Mask, areas: Sequence[tuple[bool, Mask]]) -> Iterator[Mask]:
-    """Everything positive less everything negative; and where both lie, what came last."""
+def _combine(start: Mask, strokes: PromptSet, area_of: Callable[[Prompt], Mask]) -> Iterator[Mask]:
+    """Add and take away; where both meet the negative wins, or what came last, or the positive."""
     added, taken, latest = start.copy(), np.zeros_like(start), start.copy()
-    for positive, area in areas:
-        side = added if positive else taken
+    for prompt in strokes:
+        area = area_of(prompt)
+        side = added if prompt.positive else taken
         side |= area
-        latest[area] = positive
-    yield added & ~taken
-    yield latest
+        latest[area] = prompt.positive
+    yield from (added & ~taken, latest, added)
 
 
 def _disc(prompt: Prompt, image: OtsuImage) -> Mask:

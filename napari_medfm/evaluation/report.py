@@ -45,15 +45,17 @@ _TITLES = {
     "failed": "failed",
 }
 
+_COUNTS = ("noc_85", "noc_90", "hd95")
+
 _EXPLANATIONS: dict[ProtocolName, str] = {
-    "ritm": "Exact clicks at the deepest point of the largest error (RITM, Sofiiuk et al., 2021), at most 20. "
+    "ritm": "Exact clicks at the deepest point of the largest error (RITM, Sofiiuk et al., 2021), at most {clicks}. "
     "Ideal clicks flatter: see 'jittered'.",
     "jittered": "As ritm, but each click falls anywhere at least half as deep in the error, as a person's does; "
-    "at most 20.",
-    "box": "A box as a hurried person draws it, then up to 5 jittered clicks. 0 clicks: the box alone.",
-    "scribble": "Strokes through the middle of the largest error, at most 10; they are counted as clicks.",
-    "cvpr2025": "A box a little too large, then 5 clicks, each in the middle of the largest connected error "
-    "(CVPR 2025 challenge on interactive 3-D segmentation, here slice by slice). 0 clicks: the box alone.",
+    "at most {clicks}.",
+    "box": "A box as a hurried person draws it, then up to {clicks} jittered clicks. 0 clicks: the box alone.",
+    "scribble": "Strokes through the middle of the largest error, at most {clicks}; they are counted as clicks.",
+    "cvpr2025": "A box a little too large, then up to {clicks} clicks, each in the middle of the largest connected "
+    "error (CVPR 2025 challenge on interactive 3-D segmentation, here slice by slice). 0 clicks: the box alone.",
 }
 
 
@@ -134,7 +136,7 @@ def _section(protocol: ProtocolName, outcome: Outcome, summaries: Sequence[Summa
     names = [facts.name for facts in outcome.contestants]
     return {
         "protocol": protocol,
-        "explanation": _EXPLANATIONS[protocol],
+        "explanation": _EXPLANATIONS[protocol].format(clicks=outcome.plan.cap(protocol)),
         "curves": draw_curves(trials, names, outcome.plan.seed),
         "measures": [name for name in MEASURES if any(name in summary.estimates for summary in own)],
         "summaries": order,
@@ -164,8 +166,8 @@ def _picture(trial: Trial, plan: Plan) -> str:
     return base64.b64encode(draw_trial(image, truth, trial)).decode()
 
 
-def _number(value: float) -> str:
-    return f"{value:.1f}" if abs(value) >= 5 else f"{value:.2f}"
+def _number(measure: str, value: float) -> str:
+    return f"{value:.1f}" if measure in _COUNTS else f"{value:.2f}"
 
 
 def _slices(count: int) -> str:

@@ -70,6 +70,10 @@ class Plan:
             step = "Give at least one image, one protocol and one click."
             raise EvaluationError("evaluation", "has nothing to do", step)
 
+    def cap(self, protocol: ProtocolName) -> int:
+        """Return how often the robot may click under a protocol."""
+        return min(self.clicks, CLICKS[protocol])
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -222,7 +226,7 @@ class Evaluation:
 
     def _missing(self, case: Case, targets: Sequence[Target], facts: ContestantFacts) -> "list[_Assignment]":
         assignments = (
-            _Assignment(case, target, protocol, min(self._plan.clicks, CLICKS[protocol]), self._plan.seed)
+            _Assignment(case, target, protocol, self._plan.cap(protocol), self._plan.seed)
             for target in targets
             for protocol in self._plan.protocols
         )
