@@ -1,0 +1,337 @@
+"""The built-in model: small, trained on medical images, with its weights inside the package.
+
+An image is encoded once as a whole. What is small in it is looked at again: the answer on the whole image says
+where the object lies, and a square around it is encoded and answered more finely (zoom-in; Sofiiuk et al., ICIP
+2022). Squares are few and kept, so that further clicks on the same object decode once.
+"""
+
+import hashlib
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
+from napari_medfm.models.catalogue import COMPACT
+from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
+from napari_medfm.models.compact_maps import PromptMaps
+from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork
+from napari_medfm.models.devices import choose_device, enough_memory
+from napari_medfm.models.views import View
+from napari_medfm.models.weights import fit, load_state_dict, state_digest
+from napari_medfm.prompts import Lasso, MaskPrompt, PromptSet, rasterize, voxel_at
+
+WEIGHTS = Path(__file__).parents[1] / "shipped" / "compact.safetensors"
+"""The weights that ship with the package."""
+
+T = TypeVar("T")
+_PREPROCESSING = "view 256 black pad -1..1"
+_SIDE = 256
+_CELLS = _SIDE // MAP_STRIDE
+_MARGIN, _SMALLEST = 2.0, 48  # of a square around an object: in sides of the object, in pixels at least
+_PICTURE = 2048  # pixels of the longer side that are kept of an image
+_QUALITY = 95  # of the JPEG that is kept, chroma not thinned out
+_KEPT = 24  # squares, 0.7 MB each
+_OUTSIDE = -12.0  # logit where nothing was looked at
+
+
+def load(weights: Path | str | None = None, *, sha256: str = "", device: str | None = None) -> "CompactModel":
+    """Load the built-in model.
+
+    Parameters
+    ----------
+    weights : Path or str, optional
+        Other weights of the same network, such as newly trained ones; by default those of the package.
+    sha256 : str, optional
+        The digest that file must have; the package's own file is always checked against the catalogue.
+    device : str, optional
+        See `choose_device`.
+
+    Raises
+    ------
+    WeightsError
+        The file was refused.
+    """
+    own = weights is None
+    path = WEIGHTS if weights is None else Path(weights)
+    with torch.device("meta"):
+        network = CompactNetwork()
+    fit(network, load_state_dict(path, sha256=COMPACT_SHA256 if own else sha256), path.name)
+    return CompactModel(network, device=device)
+
+
+class CompactModel:
+    """A `CompactNetwork` as a `PromptableModel`.
+
+    Parameters
+    ----------
+    network : CompactNetwork
+        With its weights; moved to the device.
+    device : str, optional
+        See `choose_device`.
+    """
+
+    def __init__(self, network: CompactNetwork, *, device: str | None = None) -> None:
+        self._device = choose_device(device)
+        self._spec = _spec(network)
+        network.eval().requires_grad_(requires_grad=False)
+        self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._pictures: _Kept[NDArray[np.uint8]] = _Kept(4)
+        self._features: _Kept[Tensor] = _Kept(_KEPT)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Facts about the model."""
+        return self._spec
+
+    @property
+    def device(self) -> str:
+        """The device it runs on, such as ``cpu`` or ``cuda:0``."""
+        return str(self._device)
+
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+        """Encode an image as a whole and keep a picture of it, to look at parts later. See `PromptableModel.encode`.
+
+        ``features`` are float16 (80, 64, 64), ``picture`` is a JPEG of at most 2048 pixels a side.
+        """
+        check_image(image)
+        shape = (image.shape[0], image.shape[1])
+        picture = _reduced(image)
+        whole = View.whole(picture.shape[:2], _SIDE)
+        # In C order, which files of arrays expect; the network's own puts channels last.
+        features = self._encode(whole.picture(picture))[0].to(torch.float16).contiguous().cpu().numpy()
+        arrays = {"features": features, "picture": _packed(picture)}
+        return ImageEmbedding(arrays, shape, self._spec.encoder_digest)
+
+    @torch.inference_mode()
+    def decode(
+        self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
+    ) -> MaskPrediction:
+        """Answer prompts; candidates come best first. See `PromptableModel.decode`.
+
+        Of the previous answer only the mask counts.
+        """
+        check_embedding(embedding, self._spec.encoder_digest)
+        check_prompts(prompts, embedding.image_shape)
+        telling = prompts.where(lambda prompt: not isinstance(prompt, MaskPrompt) or bool(prompt.runs))
+        if not has_positive(telling):
+            return empty_prediction(embedding.image_shape, (_CELLS, _CELLS))
+        scene = _Scene(embedding, self._picture(embedding), telling)
+        with enough_memory(self._spec.title):
+            answers = self._answers(scene, scene.known(previous))
+        return _prediction(scene, answers)
+
+    def _answers(self, scene: "_Scene", known: NDArray[np.bool_] | None) -> list["_Answer"]:
+        """Best first."""
+        if known is not None:
+            return self._look(scene, scene.view(known), known)[:1]
+        if scene.prompts.box is not None:  # which says where to look
+            return self._look(scene, scene.view(scene.nothing), None)
+        first = self._look(scene, scene.whole, None)
+        guess = first[0].logits > 0
+        view = scene.view(guess)
+        if view.is_whole or not guess.any():
+            return first
+        finer = self._look(scene, view, guess)[0]
+        return [_Answer(finer.logits, max(finer.quality, first[0].quality)), *first[1:]]
+
+    def _look(self, scene: "_Scene", view: View, known: NDArray[np.bool_] | None) -> list["_Answer"]:
+        """Answer the prompts in one view; several candidates if nothing is known but one prompt."""
+        maps = scene.maps(view, known)
+        features = self._seen(scene, view)
+        logits, worth = self._network.decoder(features, maps.to(self._device))
+        quality = torch.sigmoid(worth[0]).cpu().numpy()
+        order = np.argsort(-quality, kind="stable") if known is None and scene.ambiguous else np.zeros(1, int)
+        found = logits[0].float().cpu().numpy()
+        return [_Answer(view.paste(found[at], _OUTSIDE), float(quality[at])) for at in order]
+
+    def _seen(self, scene: "_Scene", view: View) -> Tensor:
+        if view.is_whole:
+            stored = torch.from_numpy(np.require(scene.embedding.arrays["features"], requirements=["C", "W"]))
+            return stored[None].to(self._device, torch.float32, memory_format=torch.channels_last)
+        key = (_digest(scene.embedding), view)
+        return self._features.get(key, lambda: self._encode(view.picture(scene.picture)))
+
+    def _encode(self, picture: NDArray[np.uint8]) -> Tensor:
+        image = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self._device, torch.float32)
+        features: Tensor = self._network.encoder((image / 127.5 - 1).contiguous(memory_format=torch.channels_last))
+        return features
+
+    def _picture(self, embedding: ImageEmbedding) -> NDArray[np.uint8]:
+        return self._pictures.get(_digest(embedding), lambda: _unpacked(embedding.arrays["picture"]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """Logits over the picture, (rows, columns), and the expected IoU."""
+
+    logits: NDArray[np.float32]
+    quality: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """What one answer is made from; positions and masks are those of the picture."""
+
+    embedding: ImageEmbedding
+    picture: NDArray[np.uint8]
+    prompts: PromptSet
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.picture.shape[0], self.picture.shape[1]
+
+    @property
+    def whole(self) -> View:
+        return View.whole(self.shape, _SIDE)
+
+    @property
+    def nothing(self) -> NDArray[np.bool_]:
+        return np.zeros(self.shape, dtype=np.bool_)
+
+    @property
+    def ambiguous(self) -> bool:
+        return len(self.prompts) == 1 and self.prompts[0].kind == "point"
+
+    def known(self, previous: MaskPrediction | None) -> NDArray[np.bool_] | None:
+        """What is known of the mask before: the last answer, and what was drawn since."""
+        earlier = previous is not None and previous.mask.any()
+        recent = tuple(self.prompts)[-1:] if earlier else tuple(self.prompts)
+        areas = [rasterize(prompt, self.embedding.image_shape) for prompt in recent if _is_area(prompt)]
+        if previous is not None and earlier:
+            areas.append(previous.mask)
+        return self._onto_picture(np.logical_or.reduce(areas)) if areas else None
+
+    def view(self, mask: NDArray[np.bool_]) -> View:
+        """Return the view of a mask and of everything that was pointed at."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        corners = [np.array([[rows[0], columns[0]], [rows[-1], columns[-1]]], float)] if rows.size else []
+        pointed = self._maps.corners
+        if pointed is not None:
+            corners.append(pointed)
+        ends = np.concatenate(corners)
+        span = np.stack((ends.min(axis=0), ends.max(axis=0)))
+        return View.around(span, self.shape, _SIDE, margin=_MARGIN, smallest=_SMALLEST)
+
+    def maps(self, view: View, known: NDArray[np.bool_] | None) -> Tensor:
+        return self._maps.draw(view, _CELLS, known)
+
+    @property
+    def _maps(self) -> PromptMaps:
+        return PromptMaps.of(self.prompts, self.embedding.image_shape, self.shape)
+
+    def _onto_picture(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        if mask.shape == self.shape:
+            return mask
+        reduced = Image.fromarray(mask.astype(np.uint8) * 255).resize(self.shape[::-1], Image.Resampling.BOX)
+        return np.asarray(reduced) >= 128
+
+
+class _Kept(Generic[T]):
+    """The values that were used last, by key."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._values: OrderedDict[Hashable, T] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        if key not in self._values:
+            self._values[key] = make()
+        self._values.move_to_end(key)
+        while len(self._values) > self._count:
+            self._values.popitem(last=False)
+        return self._values[key]
+
+
+def _prediction(scene: _Scene, answers: list[_Answer]) -> MaskPrediction:
+    whole = View.whole(scene.embedding.image_shape, _CELLS)
+    logits = [_onto_image(answer.logits, scene.embedding.image_shape) for answer in answers]
+    masks = [_heeded(values > 0, scene.prompts) for values in logits]
+    cells = [_thumbnail(values, whole) for values in logits]
+    qualities = np.asarray([answer.quality for answer in answers], dtype=np.float32)
+    order = np.argsort(-qualities, kind="stable")
+    return MaskPrediction(np.stack(masks)[order], np.stack(cells)[order], qualities[order])
+
+
+def _heeded(mask: NDArray[np.bool_], prompts: PromptSet) -> NDArray[np.bool_]:
+    """Give the very pixels that were clicked what the click said."""
+    for point in prompts.points:
+        mask[voxel_at(point.position)] = point.positive
+    return mask
+
+
+def _onto_image(logits: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    if logits.shape == shape:
+        return logits
+    return np.asarray(Image.fromarray(logits).resize(shape[::-1], Image.Resampling.BILINEAR))
+
+
+def _thumbnail(logits: NDArray[np.float32], whole: View) -> NDArray[np.float32]:
+    rows, columns = (max(1, round(size * _CELLS / whole.extent)) for size in logits.shape)
+    square = np.full((_CELLS, _CELLS), _OUTSIDE, dtype=np.float32)
+    square[:rows, :columns] = np.asarray(Image.fromarray(logits).resize((columns, rows), Image.Resampling.BOX))
+    return square
+
+
+def _is_area(prompt: Any) -> bool:
+    return isinstance(prompt, MaskPrompt) or (isinstance(prompt, Lasso) and prompt.positive)
+
+
+def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture of at most so many pixels a side."""
+    longest = max(image.shape[:2])
+    if longest <= _PICTURE:
+        return image
+    rows, columns = (max(1, round(size * _PICTURE / longest)) for size in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BOX))
+
+
+def _packed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+    return np.frombuffer(buffer.getvalue(), np.uint8)
+
+
+def _unpacked(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(packed.tobytes()), formats=["JPEG"]))
+
+
+def _digest(embedding: ImageEmbedding) -> bytes:
+    return hashlib.blake2b(embedding.arrays["picture"].tobytes(), digest_size=16).digest()
+
+
+def _spec(network: CompactNetwork) -> ModelSpec:
+    facts = COMPACT.facts
+    state = network.state_dict()
+    encoder = {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
+    return ModelSpec(
+        name=COMPACT.name,
+        title=facts.title,
+        ndim=2,
+        prompt_kinds=frozenset({"point", "box", "scribble", "lasso", "mask"}),
+        input_size=_SIDE,
+        preprocessing=_PREPROCESSING,
+        embedding_bytes=0,
+        cacheable=True,
+        precision="float16",
+        tier=facts.tier,
+        origin=facts.origin,
+        licence=facts.licence,
+        commercial_use=facts.commercial_use,
+        encoder_digest=state_digest(encoder, _PREPROCESSING),
+        weights_sha256=COMPACT_SHA256,
+        model_digest=state_digest(state, _PREPROCESSING),
+    )
+
+
+COMPACT_SHA256 = ""
+"""SHA-256 of the weights file that ships."""
