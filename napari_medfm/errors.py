@@ -21,6 +21,7 @@
     │       ├── JournalBusyError    another process is writing it
     │       └── JournalDamagedError the hash chain or the database is broken
     ├── EvaluationError             a manifest, or an evaluation, that cannot be run as asked
+    ├── PretrainingError            training images, or a training, that cannot be used
     └── CancelledError              the caller asked to stop
 """
 
@@ -133,6 +134,10 @@ class JournalDamagedError(JournalError):
 
 class EvaluationError(MedfmError):
     """A manifest that cannot be read, or an evaluation that cannot be run as asked."""
+
+
+class PretrainingError(MedfmError):
+    """Training images that cannot be used, or a training that cannot go on."""
 
 
 class CancelledError(MedfmError):

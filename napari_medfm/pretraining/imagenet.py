@@ -1,0 +1,46 @@
+"""Starting from an encoder that has seen photographs."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_medfm.errors import WeightsError
+from napari_medfm.models.compact_network import Encoder
+
+_PARTS = {"expand": "expand", "depthwise": "dw", "project": "project"}
+
+
+def load_imagenet(encoder: Encoder, path: Path) -> None:
+    """Put the weights of a MobileNetV2 with folded batch norm into the encoder; the rest of it stays.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Changed in place, whole or not at all.
+    path : Path
+        An npz file with ``stem`` and ``block0`` .. ``block16`` ``.expand``, ``.dw`` and ``.project``, each with
+        ``.weight`` (out, in, h, w) and ``.bias``.
+
+    Raises
+    ------
+    WeightsError
+        Not such a file.
+    """
+    names = {f"stem.{end}": f"stem.{end}" for end in ("weight", "bias")}
+    for at, block in enumerate(encoder.blocks):
+        for key in block.state_dict():
+            part, end = key.split(".")
+            names[f"blocks.{at}.{key}"] = f"block{at}.{_PARTS[part]}.{end}"
+    step = "Choose MobileNetV2 weights with batch norm folded in, as npz."
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {key: torch.from_numpy(arrays[name]) for key, name in names.items()}
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise WeightsError(path.name, f"holds no such weights ({type(error).__name__})", step) from error
+    own = encoder.state_dict()
+    differing = [key for key, tensor in found.items() if tensor.shape != own[key].shape]
+    if differing:
+        raise WeightsError(path.name, f"{differing[0]} has shape {tuple(found[differing[0]].shape)}", step)
+    encoder.load_state_dict(own | found)
