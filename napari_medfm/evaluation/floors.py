@@ -38,19 +38,19 @@ class OtsuImage:
 
     Attributes
     ----------
-    grey : ndarray of float, (rows, columns)
+    grey : ndarray of uint8, (rows, columns)
         Brightness; of a colour image the mean of its channels.
     sides : tuple of two ndarray of int, (rows, columns)
         Connected components (8 neighbours) of the pixels up to the threshold, and of those above; 0 elsewhere.
     """
 
-    grey: NDArray[np.float64]
+    grey: NDArray[np.uint8]
     sides: tuple[NDArray[np.int32], NDArray[np.int32]]
 
     @classmethod
     def of(cls, image: NDArray[np.uint8]) -> "OtsuImage":
         """Cut an image, (rows, columns[, 3])."""
-        grey = image.mean(axis=2) if image.ndim == 3 else image.astype(np.float64)
+        grey = np.rint(image.mean(axis=2)).astype(np.uint8) if image.ndim == 3 else image
         bright = grey > threshold_otsu(grey)
         return cls(grey, (label(~bright, _NEIGHBOURS)[0], label(bright, _NEIGHBOURS)[0]))
 
@@ -76,7 +76,6 @@ def disc_or_otsu(image: OtsuImage, truth: Mask) -> Answer:
     truth : ndarray of bool, (rows, columns)
         The expert's mask, by which the better answer is chosen.
     """
-
     disc = cache(lambda prompt: _disc(prompt, image))
     component = cache(lambda prompt: _component(prompt, image))
 
