@@ -7,7 +7,7 @@ from weakref import WeakMethod
 
 from psygnal import SignalInstance
 from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QResizeEvent
 from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible, QElidingLabel
 
@@ -143,10 +143,20 @@ class Paragraph(QLabel):
         """Show a text."""
         self._whole = text
         super().setText(_LONG_RUN.sub(rf"\g<0>{_BREAK}", text))
+        self._take_height()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Take the height that the new width asks for."""
+        super().resizeEvent(event)
+        self._take_height()
 
     def text(self) -> str:
         """Return the text as it was given."""
         return self._whole
+
+    def _take_height(self) -> None:
+        # Folding sections and scroll areas ask for hints that know nothing of the width.
+        self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
 
 
 class Banner(QFrame):
