@@ -24,7 +24,7 @@ from napari_medfm.settings import load_settings
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane, fingerprint, open_labels, open_volume, write_labels, write_volume
 
-COMMANDS = ("open", "segment", "demo", "evaluate", "embed", "models", "session", "cache")
+COMMANDS = ("open", "segment", "demo", "evaluate", "pretrain", "embed", "models", "session", "cache")
 LEFT_ORGAN = Plane(0, 5)
 
 

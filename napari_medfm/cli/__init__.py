@@ -31,6 +31,7 @@ from typer.core import TyperGroup
 
 from napari_medfm import __version__
 from napari_medfm.cli.evaluating import evaluate
+from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.prompts_file import FORMAT, read_objects
 from napari_medfm.cli.terminal import (
     DAMAGED,
@@ -213,6 +214,7 @@ def demo(
 
 
 app.command()(evaluate)
+app.command()(pretrain)
 
 
 @app.command()

@@ -79,8 +79,8 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def track(steps: Iterable[T], title: str, total: int) -> Iterator[T]:
-    """Pass on the steps of long work, counted by a bar."""
+def track(steps: Iterable[T], title: str, total: int | None) -> Iterator[T]:
+    """Pass on the steps of long work, counted by a bar; None if nobody knows how many there are."""
     with _progress() as progress:
         yield from progress.track(steps, total=total, description=title)
 

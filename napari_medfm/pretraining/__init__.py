@@ -9,11 +9,12 @@ and draws (`napari_medfm.pretraining.curves`) needs more, and is imported by nam
 
 from napari_medfm.pretraining.bank import Bank, Source
 from napari_medfm.pretraining.leftout import LEFT_OUT
+from napari_medfm.pretraining.machine import Machine, Precision, fast_precision
 from napari_medfm.pretraining.records import Record, read_records
 from napari_medfm.pretraining.sampler import Batch, Choice, Sampler
 from napari_medfm.pretraining.schedule import Budget, Recipe
 from napari_medfm.pretraining.state import TrainingState
-from napari_medfm.pretraining.trainer import Machine, Progress, Trainer
+from napari_medfm.pretraining.trainer import Progress, Trainer
 from napari_medfm.pretraining.weights import Provenance, read_provenance, write_weights
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Budget",
     "Choice",
     "Machine",
+    "Precision",
     "Progress",
     "Provenance",
     "Recipe",
@@ -31,6 +33,7 @@ __all__ = [
     "Source",
     "Trainer",
     "TrainingState",
+    "fast_precision",
     "read_provenance",
     "read_records",
     "write_weights",

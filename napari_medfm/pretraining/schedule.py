@@ -62,6 +62,11 @@ class Recipe:
         Shares of superpixels and of synthetic shapes, see `Sampler`.
     seed : int
         Of every draw.
+
+    Raises
+    ------
+    ValueError
+        A side that the network cannot take, or nothing to do in a step.
     """
 
     images: int = 4
@@ -78,6 +83,11 @@ class Recipe:
     pseudo: float = 0.3
     shapes: float = 0.07
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.side % 32 or self.early_side % 32 or min(self.samples, self.side, self.early_side) < 1:
+            msg = f"a recipe needs sides that are multiples of 32 and at least one object, not {self}"
+            raise ValueError(msg)
 
     @property
     def samples(self) -> int:

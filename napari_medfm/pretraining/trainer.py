@@ -1,11 +1,8 @@
 """Training of the built-in model: a generator of steps that can be stopped and gone on with at any moment."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +12,7 @@ from napari_medfm.pretraining.bank import Bank
 from napari_medfm.pretraining.chance import Chance
 from napari_medfm.pretraining.episode import STEPS, play
 from napari_medfm.pretraining.imagenet import load_imagenet
+from napari_medfm.pretraining.machine import Machine
 from napari_medfm.pretraining.records import Record, read_records, write_records
 from napari_medfm.pretraining.sampler import Sampler
 from napari_medfm.pretraining.schedule import Budget, Recipe
@@ -23,36 +21,9 @@ from napari_medfm.pretraining.state import TrainingState
 CHECKPOINT, BEFORE_DECAY, LOG = "checkpoint.pt", "before_decay.pt", "log.jsonl"
 """Names of the files in the folder of a training."""
 
-Precision = Literal["float32", "bfloat16"]
-"""What the network computes in; weights and losses are float32 always."""
-
 _BETWEEN_SAVES = 240.0  # seconds
 _BETWEEN_RECORDS = 50  # steps
 _LONGEST_STEP = 10.0  # seconds; more is a machine that slept
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What a training runs on.
-
-    Attributes
-    ----------
-    device : str
-        Such as ``cpu`` or ``cuda``.
-    precision : str
-        See `Precision`.
-    clock : callable
-        Tells seconds.
-    """
-
-    device: str = "cpu"
-    precision: Precision = "float32"
-    clock: Callable[[], float] = time.monotonic
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """Open a region in which the network computes in the chosen precision."""
-        kind = torch.device(self.device).type
-        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +36,13 @@ class Progress:
         Of the budget spent, 0..1.
     record : Record or None
         The newest one, if this step has made it.
+    saved : bool
+        Whether checkpoint and log were written after this step.
     """
 
     share: float
     record: Record | None
+    saved: bool
 
 
 class Trainer:
@@ -136,11 +110,12 @@ class Trainer:
             if share < 1 - self._recipe.decay <= self._share:
                 self.state.save(self._folder / BEFORE_DECAY, self._bank.digest)
             record = self._note(share, stretch)
-            if self._share >= 1 or now - saved > _BETWEEN_SAVES:
+            due = self._share >= 1 or now - saved > _BETWEEN_SAVES
+            if due:
                 saved = now
                 self.save()
             try:
-                yield Progress(self._share, record)
+                yield Progress(self._share, record, due)
             except GeneratorExit:
                 self.save()
                 raise

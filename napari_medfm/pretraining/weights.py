@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from napari_medfm.errors import WeightsError
 from napari_medfm.files import atomic_write
@@ -57,7 +57,12 @@ def write_weights(path: Path, network: CompactNetwork, provenance: Provenance) -
         if any(not torch.equal(read[key], tensor) for key, tensor in tensors.items()):
             raise WeightsError(path.name, "read back different from what was written", "Try another disk.")
 
-    return atomic_write(path, lambda temporary: save_file(tensors, temporary, metadata), verify)
+    return atomic_write(path, lambda temporary: _store(temporary, save(tensors, metadata)), verify)
+
+
+def _store(path: Path, content: bytes) -> None:
+    # Not save_file, whose files only their owner may read.
+    path.write_bytes(content)
 
 
 def read_provenance(path: Path) -> Provenance:
