@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from napari_medfm.evaluation.summaries import dice_curve
+from napari_medfm.evaluation.summaries import ALL_DATASETS, dice_curve
 from napari_medfm.evaluation.trials import Trial
 from napari_medfm.prompts import Box, Point, Prompt, Scribble
 
@@ -38,7 +38,7 @@ def draw_curves(trials: Sequence[Trial], models: Sequence[str], seed: int = 0) -
         Of the bootstrap: bands are its 95 % intervals.
     """
     datasets = list(dict.fromkeys(trial.dataset for trial in trials))
-    panels = ([("mean over data sets", list(trials))] if len(datasets) > 1 else []) + [
+    panels = ([(ALL_DATASETS, list(trials))] if len(datasets) > 1 else []) + [
         (name, [trial for trial in trials if trial.dataset == name]) for name in datasets
     ]
     rows = -(-len(panels) // _COLUMNS)

@@ -120,6 +120,7 @@ def write_report(outcome: Outcome, folder: Path) -> Path:
         latencies=latencies(trials),
         worst=list(_worst(outcome)),
         number=_number,
+        count=_count,
         diameter=TYPICAL_DIAMETER,
         enough=ENOUGH,
         slices=_slices(plan.rules.slices),
@@ -168,6 +169,10 @@ def _picture(trial: Trial, plan: Plan) -> str:
 
 def _number(measure: str, value: float) -> str:
     return f"{value:.1f}" if measure in _COUNTS else f"{value:.2f}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _slices(count: int) -> str:

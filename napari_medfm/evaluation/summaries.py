@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_medfm.evaluation.cases import seed_of
 from napari_medfm.evaluation.trials import MEASURES, Trial
 
-ALL_DATASETS = "all"
+ALL_DATASETS = "mean of data sets"
 """Stands for the mean over data sets where a data set is named."""
 
 RESAMPLES = 1000

@@ -49,7 +49,7 @@ def test_it_writes_a_report_and_prints_means_per_data_set_and_over_them(evaluate
     result = evaluate()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "results.json", "trials.jsonl"}
     assert "report.html" in result.stderr
-    for name in ("random_walker", "disc_or_otsu", "small", "large", "all"):
+    for name in ("random_walker", "disc_or_otsu", "small", "large", "mean of"):
         assert name in result.stdout
 
 

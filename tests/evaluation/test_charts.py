@@ -72,8 +72,8 @@ def test_there_is_a_panel_for_each_data_set_and_one_over_them():
     trials = [make_trial(dataset=name, case=number) for number, name in enumerate(("spleen", "liver"))]
     svg = draw_curves(trials, ["m"])
     assert svg.startswith("<svg")
-    assert all(title in svg for title in ("mean over data sets (n = 2)", "spleen (n = 1)", "liver (n = 1)"))
-    assert "mean over" not in draw_curves(trials[:1], ["m"])
+    assert all(title in svg for title in ("mean of data sets (n = 2)", "spleen (n = 1)", "liver (n = 1)"))
+    assert "mean of" not in draw_curves(trials[:1], ["m"])
 
 
 def test_names_are_taken_literally():

@@ -49,6 +49,10 @@ def test_it_loads_nothing_from_elsewhere(page):
     assert "<script" not in page
 
 
+def test_it_counts_what_was_evaluated(page):
+    assert "6 objects in 3 images of 2 data sets" in text_of(page)
+
+
 def test_it_says_that_it_is_for_research_only(page):
     assert "For research use only." in text_of(page)
 
@@ -76,7 +80,7 @@ def test_it_shows_means_with_intervals_per_data_set_and_over_them(page):
     words = text_of(page)
     for protocol in ("ritm", "box"):
         section = words.split(f"Protocol {protocol}", 1)[1]
-        assert re.search(r"mean over data sets random_walker classical.*? 0\.\d\d 0\.\d\d to [01]\.\d\d", section)
+        assert re.search(r"mean of data sets random_walker classical.*? 0\.\d\d 0\.\d\d to [01]\.\d\d", section)
         assert re.search(r"discs random_walker classical", section)
     assert "NoC@85 (Dice)" in words
 
@@ -93,7 +97,7 @@ def test_an_image_that_is_gone_by_now_has_no_picture(outcome, tmp_path):
     later = replace(outcome, plan=replace(outcome.plan, cases=gone))
     page = write_report(later, tmp_path).read_text(encoding="utf-8")
     assert "data:image/png" not in page
-    assert "mean over data sets" in page
+    assert "mean of data sets" in page
 
 
 def test_a_report_of_nothing_but_failures_can_be_written(manifest, tmp_path):
