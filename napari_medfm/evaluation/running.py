@@ -141,7 +141,10 @@ class Outcome:
 
 def settings_of(plan: Plan, contestants: Sequence[ContestantFacts]) -> dict[str, Any]:
     """Return everything that decides the results of an evaluation, as JSON values without any folder."""
-    cases = [(case.number, case.dataset, case.image.name, case.mask.name, case.targets) for case in plan.cases]
+    cases = [
+        (case.number, case.dataset, case.image.name, case.mask.name, case.targets, case.ignore, case.choice)
+        for case in plan.cases
+    ]
     return {
         "version": __version__,
         "seed": plan.seed,

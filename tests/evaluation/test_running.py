@@ -1,6 +1,7 @@
 """An evaluation does everything once, goes on where it was stopped, and survives what cannot be read."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,6 +151,14 @@ def test_another_plan_in_the_same_folder_is_refused(plan, tmp_path):
     evaluation(plan, tmp_path)
     with pytest.raises(EvaluationError, match=r"other settings \(clicks, seed\)"):
         evaluation(Plan(plan.cases, clicks=4, rules=plan.rules, seed=1), tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"targets": "components"}, {"ignore": 1}, {"choice": 0}, {"dataset": "other"}])
+def test_other_images_or_objects_in_the_same_folder_are_refused(plan, tmp_path, change):
+    evaluation(plan, tmp_path)
+    cases = replace(plan.cases[0], **change), *plan.cases[1:]
+    with pytest.raises(EvaluationError, match=r"other settings \(images digest\)"):
+        evaluation(replace(plan, cases=cases), tmp_path)
 
 
 def test_no_folder_stands_in_the_record(done):
