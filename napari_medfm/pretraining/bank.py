@@ -85,7 +85,7 @@ class Bank:
             No pack, damaged, without any object, or with images of a data set that is left out of every training.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 pack = {name: arrays[name] for name in arrays.files}
             return _unpack(path.name, pack, torch.device(device))
         except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:

@@ -35,7 +35,7 @@ def load_imagenet(encoder: Encoder, path: Path) -> None:
             names[f"blocks.{at}.{key}"] = f"block{at}.{_PARTS[part]}.{end}"
     step = "Choose MobileNetV2 weights with batch norm folded in, as npz."
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             found = {key: torch.from_numpy(arrays[name]) for key, name in names.items()}
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise WeightsError(path.name, f"holds no such weights ({type(error).__name__})", step) from error
