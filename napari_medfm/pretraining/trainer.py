@@ -11,11 +11,11 @@ from napari_medfm.models.compact_network import CompactNetwork, CompactShape
 from napari_medfm.pretraining.bank import Bank
 from napari_medfm.pretraining.chance import Chance
 from napari_medfm.pretraining.episode import STEPS, play
-from napari_medfm.pretraining.imagenet import load_imagenet
 from napari_medfm.pretraining.machine import Machine
 from napari_medfm.pretraining.records import Record, read_records, write_records
 from napari_medfm.pretraining.sampler import Sampler
 from napari_medfm.pretraining.schedule import Budget, Recipe
+from napari_medfm.pretraining.start import load_imagenet, scale_backbone
 from napari_medfm.pretraining.state import TrainingState
 
 CHECKPOINT, BEFORE_DECAY, LOG = "checkpoint.pt", "before_decay.pt", "log.jsonl"
@@ -143,6 +143,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._recipe.seed)
             network = CompactNetwork(shape)
+            scale_backbone(network.encoder)
         if imagenet is not None:
             load_imagenet(network.encoder, imagenet)
         return network.to(self._machine.device).to(memory_format=torch.channels_last)

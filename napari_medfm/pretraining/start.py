@@ -1,15 +1,34 @@
-"""Starting from an encoder that has seen photographs."""
+"""What a training begins with: an encoder that has seen photographs, or random weights that let signals through."""
 
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from napari_medfm.errors import WeightsError
 from napari_medfm.models.compact_network import Encoder
 
 _PARTS = {"expand": "expand", "depthwise": "dw", "project": "project"}
+
+
+def scale_backbone(encoder: Encoder) -> None:
+    """Draw the backbone's weights so that signals neither fade nor grow (He et al., ICCV 2015), in place.
+
+    Its batch norm is folded in: there is none to set the scale.
+    """
+    _scale(encoder.stem, 1.0)
+    for block in encoder.blocks:
+        for name, part in block.named_children():
+            # What comes out of ReLU has lost half of its power; what expands comes from no ReLU.
+            _scale(part, 1.0 if name == "expand" else 2**0.5)
+
+
+def _scale(part: nn.Module, gain: float) -> None:
+    weight, bias = part.get_parameter("weight"), part.get_parameter("bias")
+    nn.init.normal_(weight, std=gain / weight[0].numel() ** 0.5)
+    nn.init.zeros_(bias)
 
 
 def load_imagenet(encoder: Encoder, path: Path) -> None:

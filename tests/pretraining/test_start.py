@@ -1,4 +1,4 @@
-"""An encoder begins with MobileNetV2's weights, all of them or none."""
+"""An encoder begins with MobileNetV2's weights, all of them or none; or with random ones that let signals through."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from napari_medfm.errors import WeightsError
 from napari_medfm.models.compact_network import CompactNetwork
-from napari_medfm.pretraining.imagenet import load_imagenet
+from napari_medfm.pretraining.start import load_imagenet, scale_backbone
 
 NAMES = {"expand": "expand", "depthwise": "dw", "project": "project"}
 
@@ -22,6 +22,27 @@ def arrays():
             found[f"block{at}.{NAMES[part]}.{end}"] = value
     rng = np.random.default_rng(0)
     return {name: rng.normal(size=value.shape).astype(np.float32) for name, value in found.items()}
+
+
+def test_random_weights_let_signals_through_to_the_deepest_block():
+    torch.manual_seed(0)
+    encoder = CompactNetwork().encoder
+    spreads = []
+
+    def note(block, inputs, output):
+        spreads.append(output.std(dim=(0, 2, 3)).mean().item())  # over images and places: constants are no signal
+
+    for block in encoder.blocks:
+        block.register_forward_hook(note)
+    images = torch.rand(2, 3, 128, 128) * 2 - 1
+    with torch.no_grad():
+        encoder(images)
+        assert spreads[-1] < 0.05  # without it they fade
+        spreads.clear()
+        scale_backbone(encoder)
+        encoder(images)
+    assert len(spreads) == 17
+    assert 0.1 < min(spreads) < max(spreads) < 10
 
 
 def test_every_block_gets_its_weights_and_the_rest_stays(arrays, tmp_path):
