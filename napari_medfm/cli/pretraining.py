@@ -47,7 +47,10 @@ def pretrain(  # noqa: PLR0913 - each argument is an option of the command
     imagenet: Annotated[Path | None, typer.Option(help="MobileNetV2 weights to begin with, as npz.")] = None,
     images: Annotated[int, typer.Option(min=1, help="Views of each step; more on a GPU.")] = 4,
     objects: Annotated[int, typer.Option(min=1, help="Objects asked for in each view.")] = 3,
-    side: Annotated[int, typer.Option(min=32, help="Of the views, in pixels; three quarters of it at first.")] = 256,
+    side: Annotated[int, typer.Option(min=32, help="Of the views, in pixels.")] = 256,
+    early_side: Annotated[
+        int | None, typer.Option(min=32, help="In the first half; by default three quarters of --side.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; by default MEDFM_DEVICE.")] = None,
     precision: Annotated[Precision, typer.Option(help="What the network computes in.")] = Precision.AUTO,
@@ -59,7 +62,8 @@ def pretrain(  # noqa: PLR0913 - each argument is an option of the command
     as a picture. Eight data sets, on which models are measured, are refused by name. CONTRIBUTING.md tells how the
     shipped weights were made, and what makes it faster.
     """
-    _check(data, pack, minutes, samples, side, only_pack=only_pack)
+    early_side = early_side or _smaller(side)
+    _check(data, pack, minutes, samples, (side, early_side), only_pack=only_pack)
     make_folder(output)
     images_of_it = pack or output / PACK
     if only_pack or not images_of_it.exists():
@@ -69,7 +73,7 @@ def pretrain(  # noqa: PLR0913 - each argument is an option of the command
     from napari_medfm.pretraining import Bank, Budget, Recipe, Trainer
 
     machine = _machine(device, precision, threads)
-    recipe = Recipe(images=images, objects=objects, side=side, early_side=_smaller(side), seed=seed)
+    recipe = Recipe(images=images, objects=objects, side=side, early_side=early_side, seed=seed)
     bank = Bank.open(images_of_it, machine.device)
     trainer = Trainer(bank, recipe, Budget(minutes, samples), output, machine=machine, imagenet=imagenet)
     return _train(trainer, bank, output)
@@ -80,7 +84,7 @@ def _check(
     pack: Path | None,
     minutes: float | None,
     samples: int | None,
-    side: int,
+    sides: tuple[int, int],
     *,
     only_pack: bool,
 ) -> None:
@@ -90,7 +94,7 @@ def _check(
         raise typer.BadParameter(f"{pack.name} is not there", param_hint="--pack")
     if not only_pack and (minutes is None) == (samples is None):
         raise typer.BadParameter("give one of --minutes and --samples", param_hint="--minutes")
-    if side % _MULTIPLE:
+    if any(side % _MULTIPLE for side in sides):
         raise typer.BadParameter(f"has to be a multiple of {_MULTIPLE}", param_hint="--side")
 
 

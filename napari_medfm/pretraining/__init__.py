@@ -3,8 +3,9 @@
 Owns the pack of training images, the views drawn from it, the simulated person of training, and the trainer.
 Its weights are loaded by `napari_medfm.models.backends.compact`. Knows neither napari nor Qt.
 
-What trains needs torch, numpy, scipy, pillow and safetensors only. What packs (`napari_medfm.pretraining.pack`)
-and draws (`napari_medfm.pretraining.curves`) needs more, and is imported by name.
+What trains uses torch, numpy, scipy, pillow and safetensors only, besides what importing the rooms below takes. What
+packs (`napari_medfm.pretraining.pack`) and draws (`napari_medfm.pretraining.curves`) uses more, and is imported by
+name.
 """
 
 from napari_medfm.pretraining.bank import Bank, Source
