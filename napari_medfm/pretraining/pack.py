@@ -176,7 +176,8 @@ def _spread(indices: NDArray[np.intp], count: int) -> list[int]:
 
 def _objects(case: Case, marked: NDArray[Any]) -> NDArray[Any]:
     marked = np.where(marked == case.ignore, 0, marked) if case.ignore is not None else marked
-    return np.asarray(label(marked != 0, connectivity=2)) if case.targets == "components" else marked
+    # Not of whatever is marked: an axon and the myelin around it touch and are two things.
+    return np.asarray(label(marked, connectivity=2)) if case.targets == "components" else marked
 
 
 def _pillow(image: NDArray[np.uint8]) -> Image.Image:

@@ -98,6 +98,14 @@ def test_objects_are_labels_or_connected_components_as_the_manifest_says(manifes
     assert np.array_equal(found[0].image, image_of(marked))
 
 
+def test_components_of_different_labels_are_two_things_even_where_they_touch(manifest, tmp_path):
+    marked = SQUARE.copy()
+    marked[15:25, 25:35] = 8
+    image, mask = save(tmp_path, "a.png", image_of(marked)), save(tmp_path, "m.png", marked)
+    (found,) = read_pictures(manifest(("one", image, mask, "components")))
+    assert sorted(np.unique(found.objects, return_counts=True)[1].tolist()) == [100, 400, 1900]
+
+
 def test_of_a_volume_the_plane_across_each_axis_with_most_marked_is_taken(
     manifest, tmp_path, small_volume, small_labels
 ):

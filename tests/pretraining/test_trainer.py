@@ -42,7 +42,7 @@ def unbroken(bank, tmp_path_factory):
 
 
 def test_the_loss_falls_when_the_same_few_images_come_again_and_again(bank, tmp_path):
-    recipe = Recipe(images=3, objects=1, side=64, early_side=64, warm_up=10, learning_rate=3e-3, pseudo=0, shapes=0)
+    recipe = Recipe(images=2, objects=2, side=64, early_side=64, warm_up=10, learning_rate=3e-3, pseudo=0, shapes=0)
     trained = trainer(bank, tmp_path, samples=100 * recipe.samples, recipe=recipe)
     list(trained.run())
     first, last = trained.records
