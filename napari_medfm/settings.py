@@ -16,6 +16,9 @@ import platformdirs
 
 from napari_medfm.errors import SettingsError
 
+DEFAULT_MODEL = "compact"
+"""Registry name of the model that is used where nobody has chosen one."""
+
 _APP = "napari-medfm"
 _GB = 10**9
 _DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -113,7 +113,7 @@ def test_it_knows_its_version(run):
 
 def test_the_models_are_listed_for_people_and_for_machines(run, run_json):
     assert "random_walker" in run("models").stdout
-    assert [entry["name"] for entry in run_json("models")][:2] == ["random_walker", "sam"]
+    assert [entry["name"] for entry in run_json("models")][:3] == ["compact", "random_walker", "sam"]
 
 
 def test_json_may_stand_before_or_behind_the_command(run):

@@ -3,7 +3,7 @@
 from napari_medfm._plugin.annotator import Annotator, Case, are_registered
 from napari_medfm._plugin.dialogs import is_typing
 from napari_medfm._plugin.dock import AnnotationPanel
-from napari_medfm._plugin.engine import DEFAULT_MODEL, Engine
+from napari_medfm._plugin.engine import Engine
 from napari_medfm._plugin.wording import worded
 
-__all__ = ["DEFAULT_MODEL", "AnnotationPanel", "Annotator", "Case", "Engine", "are_registered", "is_typing", "worded"]
+__all__ = ["AnnotationPanel", "Annotator", "Case", "Engine", "are_registered", "is_typing", "worded"]

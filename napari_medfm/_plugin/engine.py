@@ -9,10 +9,8 @@ from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.inference import DiskStore, MemoryStore, Predictor, TieredStore, open_lane
 from napari_medfm.models import available_models, load_model
-from napari_medfm.settings import load_settings
+from napari_medfm.settings import DEFAULT_MODEL, load_settings
 from napari_medfm.workers import Lane, Latest
-
-DEFAULT_MODEL = "random_walker"
 
 
 class Engine:

@@ -56,7 +56,7 @@ from napari_medfm.errors import (
     WriteError,
 )
 from napari_medfm.files import atomic_write
-from napari_medfm.settings import load_settings
+from napari_medfm.settings import DEFAULT_MODEL, load_settings
 
 if TYPE_CHECKING:
     from napari_medfm.inference import DiskStore
@@ -153,7 +153,7 @@ def segment(
     image: Image,
     prompts: Annotated[Path, typer.Option(help="JSON file of objects and their prompts, as shown below.")],
     output: Output,
-    model: ModelName = "random_walker",
+    model: ModelName = DEFAULT_MODEL,
     weights: Weights = None,
     window: WindowName = "auto",
     choice: Choice = None,
@@ -203,7 +203,7 @@ def demo(
     if unknown:
         raise typer.BadParameter(f"the expert marked no {', '.join(unknown)}", param_hint="--only")
     window = _window(volume, "auto")
-    with _conversation(volume, _load("random_walker"), window, kinds, keep=keep) as (session, live):
+    with _conversation(volume, _load(DEFAULT_MODEL), window, kinds, keep=keep) as (session, live):
         steps = segment_like_expert(session, live, {name: masks[name] for name in names}, clicks=clicks)
         scores = list(track(steps, "Segmenting", len(names)))
         picture = draw_comparison(session, {score.object_id: masks[score.name] for score in scores}, window)
@@ -220,7 +220,7 @@ app.command()(pretrain)
 @app.command()
 def embed(
     image: Image,
-    model: ModelName = "sam",
+    model: ModelName = DEFAULT_MODEL,
     weights: Weights = None,
     axis: Annotated[Axis, typer.Option(help="Across which axis to take the slices.")] = Axis.AXIAL,
     window: WindowName = "auto",

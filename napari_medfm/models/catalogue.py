@@ -31,10 +31,10 @@ SAM = ModelEntry(
 COMPACT = ModelEntry(
     name="compact",
     factory="napari_medfm.models.backends.compact:load",
-    facts=ModelFacts("Compact (built in)", origin="from scratch", licence="BSD-3-Clause", weights="package"),
+    facts=ModelFacts("Compact (built in)", origin="from scratch", licence="CC-BY-SA-4.0", weights="package"),
 )
 
-DEFAULT_REGISTRY = ModelRegistry((RANDOM_WALKER, SAM), lambda: entry_points(group=ENTRY_POINT_GROUP))
+DEFAULT_REGISTRY = ModelRegistry((COMPACT, RANDOM_WALKER, SAM), lambda: entry_points(group=ENTRY_POINT_GROUP))
 """The registry of this process."""
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_medfm.models.views import View
-from napari_medfm.prompts import Box, Lasso, MaskPrompt, PromptSet, Scribble
+from napari_medfm.prompts import Box, MaskPrompt, Point, PromptSet
 
 NEAR, FAR = 3.0, 16.0
 """Standard deviations of the bells around a clicked place, in pixels of the view."""
@@ -132,9 +132,9 @@ def _places(prompts: PromptSet) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
     places: list[NDArray[np.float64]] = [np.zeros((0, 2))]
     signs: list[bool] = []
     for prompt in prompts:
-        if isinstance(prompt, Box | MaskPrompt) or (isinstance(prompt, Lasso) and prompt.positive):
+        if isinstance(prompt, Box | MaskPrompt):
             continue  # drawn as areas
-        path = _along(prompt.path) if isinstance(prompt, Scribble | Lasso) else np.array([prompt.position])
+        path = np.array([prompt.position]) if isinstance(prompt, Point) else _along(prompt.path)
         places.append(path)
         signs += [prompt.positive] * len(path)
     return np.concatenate(places), np.array(signs, dtype=bool)

@@ -7,7 +7,7 @@ import torch
 from napari_medfm.models.compact_maps import PromptMaps
 from napari_medfm.models.compact_network import MAPS
 from napari_medfm.models.views import View
-from napari_medfm.prompts import Box, Lasso, MaskPrompt, Point, PromptSet, Scribble
+from napari_medfm.prompts import Box, MaskPrompt, Point, PromptSet, Scribble
 from napari_medfm.volume import Plane
 
 PLANE = Plane(0, 0)
@@ -50,11 +50,8 @@ def test_a_scribble_is_drawn_all_along():
     assert maps["added"][45, 25:70].max() < 1e-3
 
 
-def test_areas_are_not_drawn_as_strokes_but_a_removing_lasso_is():
-    path = ((50.0, 50.0), (50.0, 90.0), (90.0, 90.0))
-    mask = MaskPrompt.from_mask(PLANE, np.ones((256, 256), bool))
-    assert not maps_of(Lasso(PLANE, path), mask)["added"].any()
-    assert maps_of(Lasso(PLANE, path, positive=False))["removed"].any()
+def test_a_mask_is_no_stroke():
+    assert not maps_of(MaskPrompt.from_mask(PLANE, np.ones((256, 256), bool)))["added"].any()
 
 
 def test_what_is_known_is_shown_as_its_share_of_each_cell():

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -27,20 +27,23 @@ from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork
 from napari_medfm.models.devices import choose_device, enough_memory
 from napari_medfm.models.views import View
 from napari_medfm.models.weights import fit, load_state_dict, state_digest
-from napari_medfm.prompts import Lasso, MaskPrompt, PromptSet, rasterize, voxel_at
+from napari_medfm.prompts import MaskPrompt, PromptSet, voxel_at
 
 WEIGHTS = Path(__file__).parents[1] / "shipped" / "compact.safetensors"
-"""The weights that ship with the package."""
+"""The weights that ship with the package; ``models/cards/compact.md`` tells how they were made."""
+SHA256 = "86c5ce81bf7d5da7d267826a2ab3672d2a407d5e51bc41dc0e0d7af92d9ee11a"
+"""Digest of that file."""
 
 T = TypeVar("T")
-_PREPROCESSING = "view 256 black pad -1..1"
-_SIDE = 256
+_PREPROCESSING = "view 192 black pad -1..1"
+_SIDE = 192
 _CELLS = _SIDE // MAP_STRIDE
 _MARGIN, _SMALLEST = 2.0, 48  # of a square around an object: in sides of the object, in pixels at least
 _PICTURE = 2048  # pixels of the longer side that are kept of an image
 _QUALITY = 95  # of the JPEG that is kept, chroma not thinned out
-_KEPT = 24  # squares, 0.7 MB each
+_KEPT = 32  # squares, 0.7 MB each
 _OUTSIDE = -12.0  # logit where nothing was looked at
+_SURE = 7.0  # logit of what was drawn
 
 
 def load(weights: Path | str | None = None, *, sha256: str = "", device: str | None = None) -> "CompactModel":
@@ -64,7 +67,7 @@ def load(weights: Path | str | None = None, *, sha256: str = "", device: str | N
     path = WEIGHTS if weights is None else Path(weights)
     with torch.device("meta"):
         network = CompactNetwork()
-    fit(network, load_state_dict(path, sha256=COMPACT_SHA256 if own else sha256), path.name)
+    fit(network, load_state_dict(path, sha256=SHA256 if own else sha256), path.name)
     return CompactModel(network, device=device)
 
 
@@ -101,7 +104,7 @@ class CompactModel:
     def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
         """Encode an image as a whole and keep a picture of it, to look at parts later. See `PromptableModel.encode`.
 
-        ``features`` are float16 (80, 64, 64), ``picture`` is a JPEG of at most 2048 pixels a side.
+        ``features`` are float16 (80, 48, 48), ``picture`` is a JPEG of at most 2048 pixels a side.
         """
         check_image(image)
         shape = (image.shape[0], image.shape[1])
@@ -132,6 +135,8 @@ class CompactModel:
 
     def _answers(self, scene: "_Scene", known: NDArray[np.bool_] | None) -> list["_Answer"]:
         """Best first."""
+        if known is not None and scene.is_drawn:  # by hand, and nothing is to be corrected in it
+            return [_Answer(np.where(known, _SURE, -_SURE).astype(np.float32), 1.0)]
         if known is not None:
             return self._look(scene, scene.view(known), known)[:1]
         if scene.prompts.box is not None:  # which says where to look
@@ -195,6 +200,10 @@ class _Scene:
         return View.whole(self.shape, _SIDE)
 
     @property
+    def is_drawn(self) -> bool:
+        return all(isinstance(prompt, MaskPrompt) for prompt in self.prompts)
+
+    @property
     def nothing(self) -> NDArray[np.bool_]:
         return np.zeros(self.shape, dtype=np.bool_)
 
@@ -206,7 +215,8 @@ class _Scene:
         """What is known of the mask before: the last answer, and what was drawn since."""
         earlier = previous is not None and previous.mask.any()
         recent = tuple(self.prompts)[-1:] if earlier else tuple(self.prompts)
-        areas = [rasterize(prompt, self.embedding.image_shape) for prompt in recent if _is_area(prompt)]
+        shape = self.embedding.image_shape
+        areas = [prompt.to_mask(shape) for prompt in recent if isinstance(prompt, MaskPrompt)]
         if previous is not None and earlier:
             areas.append(previous.mask)
         return self._onto_picture(np.logical_or.reduce(areas)) if areas else None
@@ -263,7 +273,10 @@ def _prediction(scene: _Scene, answers: list[_Answer]) -> MaskPrediction:
 
 
 def _heeded(mask: NDArray[np.bool_], prompts: PromptSet) -> NDArray[np.bool_]:
-    """Give the very pixels that were clicked what the click said."""
+    """Give the very pixels that were clicked what the click said, and a mask that was just drawn, too."""
+    last = prompts[len(prompts) - 1]
+    if isinstance(last, MaskPrompt):
+        mask |= last.to_mask(mask.shape)
     for point in prompts.points:
         mask[voxel_at(point.position)] = point.positive
     return mask
@@ -280,10 +293,6 @@ def _thumbnail(logits: NDArray[np.float32], whole: View) -> NDArray[np.float32]:
     square = np.full((_CELLS, _CELLS), _OUTSIDE, dtype=np.float32)
     square[:rows, :columns] = np.asarray(Image.fromarray(logits).resize((columns, rows), Image.Resampling.BOX))
     return square
-
-
-def _is_area(prompt: Any) -> bool:
-    return isinstance(prompt, MaskPrompt) or (isinstance(prompt, Lasso) and prompt.positive)
 
 
 def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -317,7 +326,7 @@ def _spec(network: CompactNetwork) -> ModelSpec:
         name=COMPACT.name,
         title=facts.title,
         ndim=2,
-        prompt_kinds=frozenset({"point", "box", "scribble", "lasso", "mask"}),
+        prompt_kinds=frozenset({"point", "box", "scribble", "mask"}),
         input_size=_SIDE,
         preprocessing=_PREPROCESSING,
         embedding_bytes=0,
@@ -328,10 +337,6 @@ def _spec(network: CompactNetwork) -> ModelSpec:
         licence=facts.licence,
         commercial_use=facts.commercial_use,
         encoder_digest=state_digest(encoder, _PREPROCESSING),
-        weights_sha256=COMPACT_SHA256,
+        weights_sha256=SHA256,
         model_digest=state_digest(state, _PREPROCESSING),
     )
-
-
-COMPACT_SHA256 = ""
-"""SHA-256 of the weights file that ships."""

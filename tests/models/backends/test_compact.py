@@ -1,16 +1,25 @@
-"""The built-in model: the suite on random weights, and what it does about small objects and large images."""
+"""The built-in model: the suite on random and on the shipped weights, small objects and large images."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from scipy.ndimage import gaussian_filter
 from suites.backend import PLANE, BackendSuite, click, disc_image, noise_image
 
 from napari_medfm.errors import WeightsError
+from napari_medfm.evaluation import expert_masks
+from napari_medfm.files import sha256_file
 from napari_medfm.models import MaskPrediction
-from napari_medfm.models.backends.compact import CompactModel, load
+from napari_medfm.models.backends import compact as backend
+from napari_medfm.models.backends.compact import SHA256, WEIGHTS, CompactModel, load
 from napari_medfm.models.compact_network import CompactNetwork
-from napari_medfm.prompts import Box, Lasso, MaskPrompt, PromptSet
+from napari_medfm.prompts import Box, MaskPrompt, PromptSet
+from napari_medfm.session import read_classes
+from napari_medfm.simulation import dice, run_robot
+from napari_medfm.volume import Plane, automatic_window, open_labels, open_volume
 
 
 def random_network():
@@ -19,8 +28,10 @@ def random_network():
     return CompactNetwork()
 
 
+SAMPLES = Path(__file__).parents[3] / "sample_volumes"
 NETWORK = random_network()
 MODEL = CompactModel(NETWORK, device="cpu")
+SHIPPED = load(device="cpu")
 
 
 class Watched(CompactModel):
@@ -44,6 +55,15 @@ class TestRandomCompact(BackendSuite):
     def model(self):
         """The model under test."""
         return MODEL
+
+
+class TestShippedCompact(BackendSuite):
+    """With the weights of the package."""
+
+    @pytest.fixture
+    def model(self):
+        """The model under test."""
+        return SHIPPED
 
 
 @pytest.fixture
@@ -72,7 +92,7 @@ def test_a_small_object_is_looked_at_closely_and_only_once(watched):
         watched.decode(embedding, PromptSet((known(mask), click(row, 203))))
     assert len(watched.encoded) == 2
     closer = watched.encoded[1]
-    assert closer.shape == (256, 256, 3)
+    assert closer.shape == (192, 192, 3)
     side = 48  # pixels of the image that fill the view
     part = image[303 - side // 2 : 303 + side // 2, 203 - side // 2 : 203 + side // 2]
     assert abs(float(closer.mean()) - float(part.mean())) < 8
@@ -102,14 +122,15 @@ def test_two_images_do_not_share_their_closer_looks(watched):
 def test_the_last_answer_wins_over_an_earlier_drawing_but_not_over_a_later_one(watched):
     image, _ = disc_image((128, 128), (64, 64), 30)
     embedding = watched.encode(image)
-    corner = Lasso(PLANE, ((5.0, 5.0), (5.0, 40.0), (40.0, 40.0), (40.0, 5.0)))
+    corner = known(small_object((128, 128), (5, 5), 35))
     mask = small_object((128, 128), (50, 50), 30)[None]
     previous = MaskPrediction(mask, np.zeros((1, 2, 2), np.float32), np.ones(1, np.float32))
     after_click = watched.decode(embedding, PromptSet((corner, click(100, 100))), previous)
     without = watched.decode(embedding, PromptSet((click(100, 100),)), previous)
     assert np.array_equal(after_click.mask, without.mask)
     drawn_later = watched.decode(embedding, PromptSet((click(100, 100), corner)), previous)
-    assert not np.array_equal(drawn_later.low_res, without.low_res)
+    assert drawn_later.mask[6:39, 6:39].all()
+    assert not after_click.mask[6:39, 6:39].all()
 
 
 def test_what_was_clicked_is_as_the_click_says(watched):
@@ -151,3 +172,41 @@ def test_weights_of_another_network_are_refused(tmp_path):
     save_file({"head.weight": torch.zeros(3)}, path)
     with pytest.raises(WeightsError, match=r"other\.safetensors"):
         load(path, device="cpu")
+
+
+def test_the_shipped_weights_are_the_ones_that_were_measured_and_small_enough():
+    assert sha256_file(WEIGHTS) == SHA256
+    assert WEIGHTS.stat().st_size < 12e6
+
+
+def test_a_spoilt_file_of_the_package_is_refused(tmp_path, monkeypatch):
+    spoilt = tmp_path / "compact.safetensors"
+    spoilt.write_bytes(WEIGHTS.read_bytes()[:-1] + b"!")
+    monkeypatch.setattr(backend, "WEIGHTS", spoilt)
+    with pytest.raises(WeightsError, match="SHA-256"):
+        load(device="cpu")
+
+
+def test_a_lesion_of_six_pixels_in_a_large_slice_can_be_clicked():
+    image = np.random.default_rng(1).normal(90, 6, (512, 512))
+    truth = small_object((512, 512))
+    image[truth] += 70
+    image = gaussian_filter(image, 0.7).clip(0, 255).astype(np.uint8)
+    answer = SHIPPED.decode(SHIPPED.encode(image), PromptSet((click(302, 202),)))
+    assert dice(answer.mask, truth) > 0.7
+
+
+@pytest.mark.parametrize(("name", "floor"), [("spleen", 0.85), ("left kidney", 0.85)])
+def test_a_few_clicks_are_enough_for_an_organ_of_the_ct_phantom(name, floor):
+    volume = open_volume(SAMPLES / "abdomen_ct.nii.gz")
+    expert = open_labels(SAMPLES / "abdomen_ct_labels.nii.gz", volume)
+    masks = expert_masks(expert, read_classes(SAMPLES / "abdomen_ct_classes.csv"))
+    index = int(masks[name].sum(axis=(1, 2)).argmax())
+    embedding = SHIPPED.encode(automatic_window(volume).to_uint8(volume.plane(Plane(0, index))))
+    last = []
+
+    def answer(prompts, _):
+        last.append(SHIPPED.decode(embedding, prompts, last[-1] if last else None))
+        return last[-1].mask
+
+    assert run_robot(answer, masks[name][index], max_clicks=3).after_clicks(3)[-1] > floor
