@@ -47,7 +47,7 @@ def pretrain(  # noqa: PLR0913 - each argument is an option of the command
     imagenet: Annotated[Path | None, typer.Option(help="MobileNetV2 weights to begin with, as npz.")] = None,
     images: Annotated[int, typer.Option(min=1, help="Views of each step; more on a GPU.")] = 4,
     objects: Annotated[int, typer.Option(min=1, help="Objects asked for in each view.")] = 3,
-    side: Annotated[int, typer.Option(min=32, help="Of the views, in pixels.")] = 256,
+    side: Annotated[int, typer.Option(min=32, help="Of the views, in pixels.")] = 192,
     early_side: Annotated[
         int | None, typer.Option(min=32, help="In the first half; by default three quarters of --side.")
     ] = None,
