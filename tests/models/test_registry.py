@@ -56,7 +56,7 @@ class TestLaziness:
     def test_listing_models_imports_no_model_and_no_torch(self):
         done = subprocess.run([sys.executable, "-c", LISTING], capture_output=True, text=True, check=True, timeout=60)
         names, heavy = done.stdout.split("\n")[:2]
-        assert names.split()[:2] == ["random_walker", "sam"]
+        assert names.split()[:2] == ["compact", "random_walker"]
         assert names.split()[-1] == "later"
         assert heavy == ""
 
@@ -143,7 +143,7 @@ class TestUnknownModels:
         with pytest.raises(UnknownModelError) as caught:
             load_model("Random-Walker")
         assert str(caught.value).startswith("'Random-Walker': is not a registered model. Did you mean 'random_walker'?")
-        assert "Known models: random_walker, sam." in caught.value.next_step
+        assert "Known models: compact, random_walker, sam." in caught.value.next_step
 
     def test_nothing_is_suggested_when_nothing_is_close(self):
         with pytest.raises(UnknownModelError) as caught:
