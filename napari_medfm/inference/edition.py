@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+from filelock import FileLock
 from safetensors import SafetensorError
 
 from napari_medfm.files import private_folder
@@ -314,9 +315,11 @@ def _open_index(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same mode
     index = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        index.execute("PRAGMA journal_mode = WAL")
-        index.execute("PRAGMA synchronous = OFF")
-        index.executescript(_TABLES)
+        # One after the other: SQLite does not wait for its turn when the mode of a new file is being changed.
+        with FileLock(f"{path}.lock", timeout=_PATIENCE_SECONDS, mode=0o600):
+            index.execute("PRAGMA journal_mode = WAL")
+            index.execute("PRAGMA synchronous = OFF")
+            index.executescript(_TABLES)
     except BaseException:
         index.close()
         raise

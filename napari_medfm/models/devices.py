@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -10,6 +11,7 @@ from napari_medfm.errors import ModelError
 from napari_medfm.settings import load_settings
 
 _log = logging.getLogger(__name__)
+_PROCESSORS = Path("/proc/cpuinfo")
 
 
 def choose_device(wanted: str | None = None) -> torch.device:
@@ -76,3 +78,13 @@ def _available(device: torch.device) -> bool:
     if device.type == "mps":
         return torch.backends.mps.is_available()
     return device.type == "cpu"
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself: the built-in model's decoder is a third faster so.
+
+    Of CPUs those with avx512_bf16; on other systems than Linux none is known to.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and _PROCESSORS.exists() and "avx512_bf16" in _PROCESSORS.read_text()

@@ -4,15 +4,14 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 
+from napari_medfm.models.devices import computes_bfloat16
+
 Precision = Literal["float32", "bfloat16"]
 """What the network computes in; weights and losses are float32 always."""
-
-_PROCESSORS = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,4 @@ class Machine:
 
 def fast_precision(device: str) -> Precision:
     """Return bfloat16 where the device computes in it: it was a quarter faster on a CPU with avx512_bf16."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    known = kind == "cpu" and _PROCESSORS.exists() and "avx512_bf16" in _PROCESSORS.read_text()
-    return "bfloat16" if known else "float32"
+    return "bfloat16" if computes_bfloat16(torch.device(device)) else "float32"

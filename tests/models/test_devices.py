@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from napari_medfm.errors import ModelError
+from napari_medfm.models import devices
 from napari_medfm.models.devices import choose_device, enough_memory
 
 
@@ -36,3 +37,13 @@ def test_running_out_of_memory_is_worded():
         raise torch.OutOfMemoryError("CUDA out of memory")
     with pytest.raises(RuntimeError, match="else"), enough_memory("Big model"):
         raise RuntimeError("something else")
+
+
+@pytest.mark.parametrize(("flags", "expected"), [("fpu avx512_bf16 sse", True), ("fpu sse", False)])
+def test_a_cpu_computes_in_bfloat16_if_its_flags_say_so(tmp_path, monkeypatch, flags, expected):
+    told = tmp_path / "cpuinfo"
+    told.write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(devices, "_PROCESSORS", told)
+    assert devices.computes_bfloat16(torch.device("cpu")) == expected
+    told.unlink()
+    assert not devices.computes_bfloat16(torch.device("cpu"))

@@ -24,7 +24,7 @@ from napari_medfm.models.catalogue import COMPACT
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.compact_maps import PromptMaps
 from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork
-from napari_medfm.models.devices import choose_device, enough_memory
+from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
 from napari_medfm.models.views import View
 from napari_medfm.models.weights import fit, load_state_dict, state_digest
 from napari_medfm.prompts import MaskPrompt, PromptSet, voxel_at
@@ -84,6 +84,7 @@ class CompactModel:
 
     def __init__(self, network: CompactNetwork, *, device: str | None = None) -> None:
         self._device = choose_device(device)
+        self._fast = computes_bfloat16(self._device)  # of the decoder only: embeddings are the same everywhere
         self._spec = _spec(network)
         network.eval().requires_grad_(requires_grad=False)
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
@@ -153,8 +154,9 @@ class CompactModel:
         """Answer the prompts in one view; several candidates if nothing is known but one prompt."""
         maps = scene.maps(view, known)
         features = self._seen(scene, view)
-        logits, worth = self._network.decoder(features, maps.to(self._device))
-        quality = torch.sigmoid(worth[0]).cpu().numpy()
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._fast):
+            logits, worth = self._network.decoder(features, maps.to(self._device))
+        quality = torch.sigmoid(worth[0].float()).cpu().numpy()
         order = np.argsort(-quality, kind="stable") if known is None and scene.ambiguous else np.zeros(1, int)
         found = logits[0].float().cpu().numpy()
         return [_Answer(view.paste(found[at], _OUTSIDE), float(quality[at])) for at in order]
