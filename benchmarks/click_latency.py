@@ -2,10 +2,11 @@
 
 Two viewers in one process show 30 and 300 slices of 512x512; clicks alternate between them, each on a slice
 embedded before, on a new object, so that every click has a mask to draw. The model is a small segment-anything
-build with seeded random weights (256 pixels). "The draw" is the first buffer swap of the canvas after the mask
-was written.
+build with seeded random weights (256 pixels), or the default model. "The draw" is the first buffer swap of the
+canvas after the mask was written.
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import numpy as np
 import report
 
 SIDE = 512
-MODEL = "benchmark-sam"
+MODEL = "benchmark"
 PULSE_MS = 10
 
 
@@ -42,13 +43,11 @@ class Click:
         return self.decoded - self.decoding, self.written - self.decoded, self.drawn - self.written
 
 
-class TimedSam:
-    """The small model, which notes when it decodes."""
+class Timed:
+    """A model, which notes when it decodes."""
 
-    def __init__(self) -> None:
-        from napari_medfm.models.backends.sam import SamModel, build_small_sam
-
-        self._model = SamModel(build_small_sam(seed=3))
+    def __init__(self, model) -> None:
+        self._model = model
         self.spans: list[tuple[float, float]] = []
 
     @property
@@ -69,9 +68,19 @@ class TimedSam:
         return answer
 
 
-def load_timed() -> TimedSam:
-    """Return the model: the factory that is registered."""
-    return TimedSam()
+def load_small() -> Timed:
+    """Return a small segment-anything build with seeded random weights."""
+    from napari_medfm.models.backends.sam import SamModel, build_small_sam
+
+    return Timed(SamModel(build_small_sam(seed=3)))
+
+
+def load_default() -> Timed:
+    """Return the model that is used where none is chosen."""
+    from napari_medfm.models import load_model
+    from napari_medfm.settings import DEFAULT_MODEL
+
+    return Timed(load_model(DEFAULT_MODEL))
 
 
 @dataclass
@@ -302,13 +311,13 @@ def measure(run: report.Run) -> None:
     from napari_medfm import register_model
 
     sys.modules.setdefault("click_latency", sys.modules["__main__"])
-    register_model(MODEL, "click_latency:load_timed")
+    register_model(MODEL, f"click_latency:{'load_default' if run.options.default_model else 'load_small'}")
     with driver.folders_of_its_own() as folder:
         sizes = (4, 8) if run.quick else (30, 300)
         paths = [phantom(slices, folder) for slices in sizes]
         desks = [driver.Desk(MODEL, f"{slices} slices") for slices in sizes]
         desks[0].open(paths[0])  # warms the process: imports, fonts, shaders
-        driver.wait(lambda: all(isinstance(desk.model, TimedSam) for desk in desks))
+        driver.wait(lambda: all(isinstance(desk.model, Timed) for desk in desks))
         measure_first_mask(run, desks[-1], paths[-1])
         stations = [Station(desk, slices) for desk, slices in zip(desks, sizes, strict=True)]
         for station in stations:
@@ -333,6 +342,11 @@ def wait_embedded(station: Station) -> None:
     driver.wait(lambda: all(live.predictor.cached(key) for key in keys), 600)
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clicks", type=int, default=200)
+    parser.add_argument("--default-model", action="store_true", help="instead of the small segment-anything build")
+
+
 if __name__ == "__main__":
     driver.ensure_display()
-    report.main("click_latency", measure, lambda parser: parser.add_argument("--clicks", type=int, default=200))
+    report.main("click_latency", measure, _options)
