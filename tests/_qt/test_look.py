@@ -132,6 +132,16 @@ def test_the_panel_is_painted_in_the_theme_and_nothing_is_cut_off(qtbot, panel, 
     assert outside == []
 
 
+def test_a_text_that_wraps_when_the_panel_becomes_narrower_is_not_cut_off(qtbot, panel, themes):
+    show(qtbot, panel, themes["dark"], 420, height=700)
+    facts = panel.image.facts
+    facts.setText("a size and a spacing and a modality of an image")
+    for width in (300, 420, 280):
+        panel.resize(width, 700)
+        settle(panel)
+        assert facts.height() >= facts.heightForWidth(facts.width()) > 0
+
+
 def sticks_out(child, panel):
     """Whether a widget reaches beyond the panel's sides."""
     left = child.mapTo(panel, child.rect().topLeft()).x()

@@ -6,7 +6,7 @@ import weakref
 import pytest
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QLineEdit, QScrollArea
+from qtpy.QtWidgets import QLabel, QLineEdit
 
 from napari_medfm._qt.section import Banner, Line, Paragraph, Section, Wiring, caption
 from napari_medfm.errors import SessionError
@@ -108,20 +108,6 @@ def test_a_long_name_wraps_and_is_still_told_as_it_is(qtbot):
     qtbot.addWidget(paragraph)
     assert paragraph.heightForWidth(250) > 2 * paragraph.fontMetrics().height()
     assert paragraph.text() == f"{name}: is damaged."
-
-
-def test_a_wrapped_text_is_never_cut_off_however_narrow_its_section_becomes(qtbot):
-    section = Section("Facts")
-    paragraph = Paragraph("a text of many short words that needs several lines")
-    section.rows.addWidget(paragraph)
-    scroll = QScrollArea()
-    scroll.setWidgetResizable(True)
-    scroll.setWidget(section)
-    qtbot.addWidget(scroll)
-    scroll.show()
-    for width in (600, 180, 240, 120):
-        scroll.resize(width, 300)
-        qtbot.wait_until(lambda: paragraph.height() >= paragraph.heightForWidth(paragraph.width()))
 
 
 def test_a_banner_is_there_only_while_it_has_something_to_say(qtbot):
