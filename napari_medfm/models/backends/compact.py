@@ -54,7 +54,7 @@ def load(weights: Path | str | None = None, *, sha256: str = "", device: str | N
     weights : Path or str, optional
         Other weights of the same network, such as newly trained ones; by default those of the package.
     sha256 : str, optional
-        The digest that file must have; the package's own file is always checked against the catalogue.
+        The digest that file must have; the package's own file is always checked.
     device : str, optional
         See `choose_device`.
 
@@ -63,12 +63,11 @@ def load(weights: Path | str | None = None, *, sha256: str = "", device: str | N
     WeightsError
         The file was refused.
     """
-    own = weights is None
-    path = WEIGHTS if weights is None else Path(weights)
+    path, expected = (WEIGHTS, SHA256) if weights is None else (Path(weights), sha256)
     with torch.device("meta"):
         network = CompactNetwork()
-    fit(network, load_state_dict(path, sha256=SHA256 if own else sha256), path.name)
-    return CompactModel(network, device=device)
+    fit(network, load_state_dict(path, sha256=expected), path.name)
+    return CompactModel(network, device=device, sha256=expected)
 
 
 class CompactModel:
@@ -80,12 +79,14 @@ class CompactModel:
         With its weights; moved to the device.
     device : str, optional
         See `choose_device`.
+    sha256 : str, optional
+        The digest of the file its weights come from, if that was checked.
     """
 
-    def __init__(self, network: CompactNetwork, *, device: str | None = None) -> None:
+    def __init__(self, network: CompactNetwork, *, device: str | None = None, sha256: str = "") -> None:
         self._device = choose_device(device)
         self._fast = computes_bfloat16(self._device)  # of the decoder only: embeddings are the same everywhere
-        self._spec = _spec(network)
+        self._spec = _spec(network, sha256)
         network.eval().requires_grad_(requires_grad=False)
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
         self._pictures: _Kept[NDArray[np.uint8]] = _Kept(4)
@@ -320,7 +321,7 @@ def _digest(embedding: ImageEmbedding) -> bytes:
     return hashlib.blake2b(embedding.arrays["picture"].tobytes(), digest_size=16).digest()
 
 
-def _spec(network: CompactNetwork) -> ModelSpec:
+def _spec(network: CompactNetwork, sha256: str) -> ModelSpec:
     facts = COMPACT.facts
     state = network.state_dict()
     encoder = {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
@@ -339,6 +340,6 @@ def _spec(network: CompactNetwork) -> ModelSpec:
         licence=facts.licence,
         commercial_use=facts.commercial_use,
         encoder_digest=state_digest(encoder, _PREPROCESSING),
-        weights_sha256=SHA256,
+        weights_sha256=sha256,
         model_digest=state_digest(state, _PREPROCESSING),
     )

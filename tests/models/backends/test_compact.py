@@ -165,6 +165,7 @@ def test_other_weights_of_the_same_network_can_be_loaded(tmp_path):
     here = MODEL.decode(MODEL.encode(image), prompts)
     assert there.low_res == pytest.approx(here.low_res, abs=0.2)
     assert model.spec.encoder_digest != MODEL.spec.encoder_digest
+    assert (model.spec.weights_sha256, SHIPPED.spec.weights_sha256) == ("", SHA256)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
