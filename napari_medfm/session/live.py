@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 class LiveEvents(SignalGroup):
     """Signals of the conversation, emitted on the owner's thread.
 
+    Every listener hears states in the order they came about, even if one of them lets others run meanwhile, as a
+    window that draws does.
+
     Attributes
     ----------
     busy_changed : Signal(bool)
@@ -41,10 +44,10 @@ class LiveEvents(SignalGroup):
         Something did not work; worded for a person.
     """
 
-    busy_changed = Signal(bool)
+    busy_changed = Signal(bool, reemission="queued")
     applied = Signal(int, object, float, float)
-    preview_changed = Signal(object, object)
-    progress = Signal(object)
+    preview_changed = Signal(object, object, reemission="queued")
+    progress = Signal(object, reemission="queued")
     failed = Signal(object)
 
 

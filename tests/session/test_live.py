@@ -664,6 +664,21 @@ def test_embedding_everything_reports_and_ends(live, model, heard):
     assert sorted(model.encoded) == list(range(30))
 
 
+def test_listeners_hear_states_in_order_while_one_of_them_lets_others_run(live, model):
+    heard = []
+
+    def pause_at_once(progress):
+        if progress is not None:
+            live.pause_background()
+
+    live.events.progress.connect(pause_at_once)
+    live.events.progress.connect(heard.append)
+    live.embed_all(visible=0)
+    live._lane.wait_idle(30)
+    live.wait()
+    assert [progress and progress.done for progress in heard] == [1, None]
+
+
 def test_embedding_everything_goes_on_from_where_one_looks(live, model):
     hold(model)
     live.embed_all(visible=0)
