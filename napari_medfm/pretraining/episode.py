@@ -22,11 +22,13 @@ STEPS = {1: 0.2, 2: 0.25, 3: 0.25, 4: 0.2, 6: 0.1}
 """How many prompts an object gets, and how often."""
 
 _FEWEST = 4  # cells of an object that can be asked for
-_BOXED = 0.3  # of the objects begin with a box
+_BOXED = 0.4  # of the objects begin with a box
 _BOX_ALONE = 0.85  # of which begin without a click
+_UNPROMPTED = 0.2  # of the later answers bring no click: the model looks at its own answer a second time
 _STROKES = 0.15  # of the steps bring a stroke
 _FORGOTTEN = 0.1  # of the later steps do not know the last answer
 _HARDENED = 0.6  # of the last answers are given as masks, the others as probabilities
+_COARSE = {1: 0.7, 2: 0.15, 4: 0.15}  # cells of a last answer that was given on a wider view, and how often
 _SURE = 8.0  # logit of a mask that is given
 _SUREST = 12.0  # logit of an answer that is given
 
@@ -102,7 +104,9 @@ def _converse(scene: _Scene, steps: int) -> Outcome:
     previous: Tensor | None = None
     losses, scores = [], []
     for step in range(steps):
-        silent = boxed & scene.chance.some(len(boxed), _BOX_ALONE) if step == 0 else torch.zeros_like(boxed)
+        silent = boxed & scene.chance.some(len(boxed), _BOX_ALONE)
+        if step:
+            silent = scene.chance.some(len(boxed), _UNPROMPTED)
         pointed = _correct(scene, pointed, previous, silent)
         known = None if previous is None else _known(previous, scene.chance)
         logits, worth = _answer(scene, pointed, known)
@@ -135,6 +139,10 @@ def _known(previous: Tensor, chance: Chance) -> Tensor | None:
     """What the network is told of its last answer, as a probability."""
     if chance.happens(_FORGOTTEN):
         return None
+    cells = int(chance.decisions.choice(list(_COARSE), p=list(_COARSE.values())))
+    if cells > 1:
+        coarse = functional.avg_pool2d(previous, cells)
+        previous = functional.interpolate(coarse, previous.shape[-2:], mode="bilinear", align_corners=False)
     hardened = chance.some(len(previous), _HARDENED)[:, None, None, None]
     return torch.sigmoid(torch.where(hardened, torch.where(previous > 0, _SURE, -_SURE), previous))
 

@@ -20,7 +20,7 @@ ADDS, REMOVES, NONE = 1, 0, -1
 
 _REACH = 16  # cells: deeper places count as equally deep
 _STROKE = 12  # places along a stroke
-_JITTER = 0.05  # standard deviation of a box's edges, in its sides
+_JITTER = 0.1  # standard deviation of a box's edges, in its sides
 _LOOSE = 0.02  # that boxes are too large on each side, in their sides
 
 
