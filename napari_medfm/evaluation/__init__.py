@@ -13,6 +13,7 @@ from napari_medfm.evaluation.report import write_report, write_results
 from napari_medfm.evaluation.running import Evaluation, Failure, Outcome, Plan, Progress
 from napari_medfm.evaluation.summaries import (
     ALL_DATASETS,
+    FORMS,
     Estimate,
     Latency,
     Summary,
@@ -22,7 +23,7 @@ from napari_medfm.evaluation.summaries import (
     summarise,
     worst,
 )
-from napari_medfm.evaluation.targets import Target, TargetRules, find_targets
+from napari_medfm.evaluation.targets import Form, Target, TargetRules, find_targets, form_of
 from napari_medfm.evaluation.trials import CLICKS, ENOUGH, MEASURES, Trial
 from napari_medfm.evaluation.walkthrough import ObjectScore, ask, expert_masks, segment_like_expert
 
@@ -31,6 +32,7 @@ __all__ = [
     "CLICKS",
     "ENOUGH",
     "FLOORS",
+    "FORMS",
     "MEASURES",
     "Case",
     "Contestant",
@@ -38,6 +40,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Failure",
+    "Form",
     "Latency",
     "ObjectScore",
     "Outcome",
@@ -53,6 +56,7 @@ __all__ = [
     "draw_planes",
     "expert_masks",
     "find_targets",
+    "form_of",
     "latencies",
     "mean_of_means",
     "read_cases",

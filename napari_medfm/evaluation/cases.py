@@ -2,7 +2,7 @@
 
 A manifest is a CSV file with the columns ``dataset, image, mask, modality, targets``.
 Paths are relative to its folder; ``targets`` is ``labels`` (each value that is not 0 is
-an object) or ``components`` (each connected component is).
+an object) or ``components`` (each connected component of one value is).
 
 A folder holds a ``dataset.json``: nnU-Net v2 (``imagesTr/CASE_0000.*`` and ``labelsTr/CASE.*``)
 or Medical Segmentation Decathlon (``training`` lists the pairs). Their objects are labels;
@@ -22,7 +22,7 @@ import numpy as np
 from napari_medfm.errors import EvaluationError
 
 ObjectsAre = Literal["labels", "components"]
-"""What in a mask is an object: each value that is not 0, or each connected component."""
+"""What in a mask is an object: each value that is not 0, or each connected component of one."""
 
 COLUMNS = ("dataset", "image", "mask", "modality", "targets")
 """Of a manifest, in any order; more may be there."""

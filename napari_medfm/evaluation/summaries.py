@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.evaluation.cases import seed_of
+from napari_medfm.evaluation.targets import Form
 from napari_medfm.evaluation.trials import MEASURES, Trial
 
 ALL_DATASETS = "mean of data sets"
 """Stands for the mean over data sets where a data set is named."""
+
+FORMS: Mapping[Form, str] = {"thin": "thin objects of all", "odd": "odd shapes of all"}
+"""Stand for the objects of one form, from all data sets, where a data set is named."""
 
 RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)
@@ -44,7 +48,8 @@ class Summary:
     model, protocol : str
         Who, and how it was prompted.
     dataset : str
-        Name of the data set; `ALL_DATASETS` for the mean of the data sets' means, each counting alike.
+        Name of the data set; `ALL_DATASETS` for the mean of the data sets' means, each counting alike;
+        one of `FORMS` for that mean of the objects that look so.
     objects : int
         How many.
     unit : str
@@ -86,6 +91,8 @@ class Latency:
 
 def summarise(trials: Sequence[Trial], seed: int = 0) -> tuple[Summary, ...]:
     """Return means and intervals, for every model and protocol per data set and, last, over all of them.
+
+    Objects that are thin or of odd shape are summarised once more, over all data sets.
 
     Parameters
     ----------
@@ -164,7 +171,8 @@ def _summarise(trials: Sequence[Trial], seed: int) -> list[Summary]:
     groups = {name: [trial for trial in trials if trial.dataset == name] for name in datasets}
     if len(groups) > 1:
         groups[ALL_DATASETS] = list(trials)
-    return [_summary(name, group, seed) for name, group in groups.items()]
+    groups |= {name: [trial for trial in trials if trial.form == form] for form, name in FORMS.items()}
+    return [_summary(name, group, seed) for name, group in groups.items() if group]
 
 
 def _summary(dataset: str, trials: Sequence[Trial], seed: int) -> Summary:

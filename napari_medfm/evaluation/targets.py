@@ -2,18 +2,32 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects, generate_binary_structure, label
+from scipy.ndimage import distance_transform_edt, find_objects
+from skimage.measure import label, regionprops
 
 from napari_medfm.evaluation.cases import Case, seed_of
 from napari_medfm.volume import Plane, Region
 
 Mask = NDArray[np.bool_]
 
+Form = Literal["plain", "thin", "odd"]
+"""Of an object on a slice: small models fail where it is thin, and boxes say little where it is odd.
+
+``thin``
+    Its area is that of more than 5 of the largest discs that fit into it: vessels, ducts, membranes.
+``odd``
+    Not thin, and it fills less than 3/4 of its convex hull: branching, curved or scattered things.
+``plain``
+    All others.
+"""
+
 _AXIAL = 0
+_THIN = 5.0
+_ODD = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,8 @@ class TargetRules:
     slices : int
         Axial slices of each object of a volume: 1 takes the one on which it is largest;
         more are spread evenly over those that it has; 0 takes all of them.
+    forms : tuple of str
+        The forms it may have on a slice, see `Form`.
 
     Raises
     ------
@@ -40,10 +56,11 @@ class TargetRules:
     objects: int = 3
     smallest: int = 64
     slices: int = 1
+    forms: tuple[Form, ...] = get_args(Form)
 
     def __post_init__(self) -> None:
-        if self.objects < 1 or self.smallest < 1 or self.slices < 0:
-            msg = f"rules need objects and smallest of at least 1 and slices of at least 0, not {self}"
+        if self.objects < 1 or self.smallest < 1 or self.slices < 0 or not self.forms:
+            msg = f"rules need objects and smallest of at least 1, slices of at least 0, and a form, not {self}"
             raise ValueError(msg)
 
 
@@ -70,6 +87,20 @@ class Target:
         """Size on the slice."""
         return int(np.count_nonzero(self.mask))
 
+    @property
+    def form(self) -> Form:
+        """What it looks like on the slice."""
+        return form_of(self.mask)
+
+
+def form_of(mask: Mask) -> Form:
+    """Return what an object, (rows, columns), looks like; see `Form`."""
+    thing = regionprops(mask.astype(np.uint8))[0]
+    radius = distance_transform_edt(np.pad(thing.image, 1)).max()
+    if thing.area > _THIN * np.pi * radius**2:
+        return "thin"
+    return "odd" if thing.solidity < _ODD else "plain"
+
 
 def find_targets(case: Case, expert: NDArray[Any], rules: TargetRules, seed: int = 0) -> tuple[Target, ...]:
     """Return the objects of an image that the rules choose, slice by slice.
@@ -79,8 +110,8 @@ def find_targets(case: Case, expert: NDArray[Any], rules: TargetRules, seed: int
     case : Case
         Says what in the mask is an object.
     expert : ndarray of int, (rows, columns) or (z, rows, columns)
-        What the expert marked, in canonical axes. Components hang together over
-        edges and corners (8 neighbours, in a volume 26).
+        What the expert marked, in canonical axes. Components are of one value and hang together over
+        edges and corners (8 neighbours, in a volume 26): an axon and the myelin around it are two.
     rules : TargetRules
         Which of them count.
     seed : int
@@ -91,7 +122,8 @@ def find_targets(case: Case, expert: NDArray[Any], rules: TargetRules, seed: int
     if len(found) > rules.objects:
         rng = np.random.default_rng(seed_of(seed, case.dataset, case.number))
         found = [found[index] for index in sorted(rng.choice(len(found), rules.objects, replace=False))]
-    return tuple(target for thing in found for target in _cut(marked, thing, rules))
+    cut = (target for thing in found for target in _cut(marked, thing, rules))
+    return tuple(target for target in cut if target.form in rules.forms)
 
 
 def mask_of(case: Case, expert: NDArray[Any], number: int, plane: Plane) -> Mask:
@@ -112,7 +144,7 @@ def mask_of(case: Case, expert: NDArray[Any], number: int, plane: Plane) -> Mask
 def _number_objects(case: Case, expert: NDArray[Any]) -> NDArray[Any]:
     marked = np.where(expert == case.ignore, 0, expert) if case.ignore is not None else expert
     if case.targets == "components":
-        marked, _ = label(marked != 0, generate_binary_structure(marked.ndim, marked.ndim))
+        return np.asarray(label(marked, connectivity=marked.ndim))
     return marked
 
 

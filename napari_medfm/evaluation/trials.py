@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
+from napari_medfm.evaluation.targets import Form
 from napari_medfm.prompts import MaskPrompt, PromptSet, from_json, to_json
 from napari_medfm.simulation import ProtocolName, clicks_to, dsc_auc
 
@@ -35,6 +36,8 @@ class Trial:
         The object's number in the mask, and its axial slice; 0 in a 2-D image.
     pixels : int
         Its size on that slice.
+    form : str
+        What it looks like there, see `napari_medfm.evaluation.targets.Form`.
     model : str
         Name of the contestant.
     protocol : str
@@ -66,6 +69,7 @@ class Trial:
     target: int
     slice: int
     pixels: int
+    form: Form
     model: str
     protocol: ProtocolName
     clicks: int

@@ -47,6 +47,7 @@ def make_trial(dice=(0.5, 0.9), *, dataset="a", model="m", protocol="ritm", case
         "target": 1,
         "slice": 0,
         "pixels": 16,
+        "form": "plain",
         "nsd": 0.5,
         "hd95": 3.0,
         "unit": "mm",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_medfm.evaluation import ALL_DATASETS, dice_curve, latencies, mean_of_means, summarise, worst
+from napari_medfm.evaluation import ALL_DATASETS, FORMS, dice_curve, latencies, mean_of_means, summarise, worst
 
 from .datasets import make_trial
 
@@ -46,6 +46,19 @@ def test_there_is_a_summary_per_data_set_and_one_over_them():
     means = {key[2]: summary.estimates["dice_1_click"].mean for key, summary in found.items()}
     assert means == pytest.approx({"a": 0.3, "b": 0.9, ALL_DATASETS: 0.6})
     assert [summary.objects for summary in found.values()] == [2, 1, 3]
+
+
+def test_thin_and_odd_objects_are_summarised_once_more():
+    trials = [
+        make_trial((0.2,), dataset="a", form="thin"),
+        make_trial((0.8,), dataset="a", case=2),
+        make_trial((0.4,), dataset="b", case=3, form="thin"),
+    ]
+    found = summaries(trials)
+    assert [key[2] for key in found] == ["a", "b", ALL_DATASETS, FORMS["thin"]]
+    thin = found["m", "ritm", FORMS["thin"]]
+    assert thin.objects == 2
+    assert thin.estimates["dice_1_click"].mean == pytest.approx(0.3)
 
 
 def test_a_single_data_set_is_not_averaged_with_itself():

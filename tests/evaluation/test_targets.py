@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_medfm.evaluation import Case, TargetRules, find_targets
+from napari_medfm.evaluation import Case, TargetRules, find_targets, form_of
 from napari_medfm.evaluation.targets import mask_of
 from napari_medfm.volume import Plane
 
@@ -33,7 +33,32 @@ def test_each_label_is_an_object(plane):
 
 
 def test_each_component_is_an_object_and_corners_connect(plane):
-    assert sizes(COMPONENTS, plane) == [(1, 16), (2, 13)]
+    assert sizes(COMPONENTS, np.minimum(plane, 1)) == [(1, 16), (2, 13)]
+
+
+def test_touching_components_of_different_values_are_objects_of_their_own():
+    axon_and_myelin = np.zeros((9, 9), np.uint8)
+    axon_and_myelin[1:8, 1:8] = 2
+    axon_and_myelin[3:6, 3:6] = 1
+    assert sizes(COMPONENTS, axon_and_myelin) == [(1, 40), (2, 9)]
+
+
+def test_an_object_is_thin_or_odd_or_neither():
+    rows, columns = np.indices((60, 60))
+    disc = (rows - 30) ** 2 + (columns - 30) ** 2 < 20**2
+    crescent = disc & ~((rows - 30) ** 2 + (columns - 38) ** 2 < 16**2)
+    vessel = np.zeros((60, 60), bool)
+    vessel[5:55, 30:34] = True
+    whole = np.ones((12, 12), bool)
+    assert [form_of(mask) for mask in (disc, crescent, vessel, whole)] == ["plain", "odd", "thin", "plain"]
+
+
+def test_only_objects_of_the_forms_that_were_asked_for_count():
+    expert = np.zeros((40, 40), np.uint8)
+    expert[2:12, 2:12] = 1
+    expert[20:38, 20:22] = 2
+    assert sizes(LABELS, expert, forms=("thin",)) == [(2, 36)]
+    assert sizes(LABELS, expert, forms=("plain", "thin")) == [(1, 100), (2, 36)]
 
 
 def test_an_ignored_label_is_none(plane):
