@@ -60,8 +60,8 @@ class Bank:
     grey : Tensor of bool, (n,)
         Which images have no colour.
     objects : list of list of ndarray
-        Of each image and layer the objects that can be asked for, (k, 5): number, first row, first column,
-        last row + 1, last column + 1.
+        Of each image and layer the objects that can be asked for, (k, 6): number, first row, first column,
+        last row + 1, last column + 1, pixels.
     groups : list of ndarray
         Of each data set the images with an object that an expert marked; data sets without any are left away.
     sources : tuple of Source
@@ -155,8 +155,8 @@ def _objects(numbers: NDArray[np.int16], smallest: int) -> NDArray[np.int64]:
     found = []
     for number, box in enumerate(find_objects(numbers.astype(np.int32)), start=1):
         if box is not None and smallest <= sizes[number] < _LARGEST * numbers.size:
-            found.append((number, box[0].start, box[1].start, box[0].stop, box[1].stop))
-    return np.array(found, np.int64).reshape(-1, 5)
+            found.append((number, box[0].start, box[1].start, box[0].stop, box[1].stop, sizes[number]))
+    return np.array(found, np.int64).reshape(-1, 6)
 
 
 def _picture(pack: Mapping[str, NDArray[Any]], name: str, at: int) -> Image.Image:

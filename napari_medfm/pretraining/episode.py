@@ -27,6 +27,7 @@ _BOX_ALONE = 0.85  # of which begin without a click
 _UNPROMPTED = 0.2  # of the later answers bring no click: the model looks at its own answer a second time
 _STROKES = 0.15  # of the steps bring a stroke
 _FORGOTTEN = 0.1  # of the later steps do not know the last answer
+_MASK_ALONE = 0.25  # of those, the model is told its last answer only: in a part of the image nobody pointed at
 _HARDENED = 0.6  # of the last answers are given as masks, the others as probabilities
 _COARSE = {1: 0.7, 2: 0.15, 4: 0.15}  # cells of a last answer that was given on a wider view, and how often
 _SURE = 8.0  # logit of a mask that is given
@@ -109,7 +110,9 @@ def _converse(scene: _Scene, steps: int) -> Outcome:
             silent = scene.chance.some(len(boxed), _UNPROMPTED)
         pointed = _correct(scene, pointed, previous, silent)
         known = None if previous is None else _known(previous, scene.chance)
-        logits, worth = _answer(scene, pointed, known)
+        alone = silent & scene.chance.some(len(silent), _MASK_ALONE)
+        told = pointed if known is None else pointed.without(alone)
+        logits, worth = _answer(scene, told, known)
         settled = boxed if step == 0 else torch.ones_like(boxed)
         judgement = judge(logits, worth, scene.truth, settled)
         losses.append(judgement.loss)

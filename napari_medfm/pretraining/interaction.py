@@ -54,6 +54,11 @@ class Pointed:
             self, places=torch.cat([self.places, places], dim=1), signs=torch.cat([self.signs, signs], dim=1)
         )
 
+    def without(self, silenced: Tensor) -> Self:
+        """Return it with nothing pointed at for those of the objects, (b,)."""
+        signs = torch.where(silenced[:, None], NONE, self.signs)
+        return replace(self, signs=signs, boxes=torch.where(silenced[:, None], torch.nan, self.boxes))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Click:

@@ -16,6 +16,9 @@ from napari_medfm.pretraining.shapes import add_shapes
 
 _WHOLE = 0.45  # of the views show a whole image
 _ZOOM = (1.15, 6.0)  # sides of the other views, in sides of the object
+_SPARSE = 0.35  # of its box at most, and an object branches, bends or lies scattered
+_PART = 0.35  # of the views of such an object show a part of it only
+_PARTS = (0.2, 0.7)  # sides of these, in sides of the object
 _SMALLEST_VIEW = 40.0  # pixels
 _SMALLEST_EXTENT = 6  # pixels
 _ANOTHER = 0.8  # probability that a further object of a view is another one
@@ -93,7 +96,9 @@ class Sampler:
         layer = layer if len(bank.objects[image][layer]) else 0
         pool = bank.objects[image][layer]
         first = pool[rng.integers(len(pool))]
-        extent, centre = _frame(first[1:], bank.sizes[image], chance)
+        extent, centre = _frame(first[1:5], bank.sizes[image], chance)
+        if _is_sparse(first) and chance.happens(_PART):
+            extent, centre = _part(first, bank.layers[image, layer], chance)
         others = _neighbours(pool, int(first[0]), centre, extent)
         numbers = [int(first[0])]
         for _ in range(objects - 1):
@@ -129,6 +134,19 @@ def _frame(box: NDArray[np.int64], size: NDArray[np.int64], chance: Chance) -> t
         return side, size * (0.5 + chance.decisions.uniform(-0.08, 0.08, 2))
     slack = max(0.0, (side - extent) / 2)
     return side, (box[:2] + box[2:]) / 2 + chance.decisions.uniform(-slack, slack, 2)
+
+
+def _is_sparse(thing: NDArray[np.int64]) -> bool:
+    extents = thing[3:5] - thing[1:3]
+    return bool(thing[5] < _SPARSE * extents[0] * extents[1])
+
+
+def _part(thing: NDArray[np.int64], numbers: Tensor, chance: Chance) -> tuple[float, NDArray[np.float64]]:
+    """Frame of a view around some pixel of an object, smaller than the object."""
+    places = (numbers == int(thing[0])).nonzero()
+    centre = places[int(chance.decisions.integers(len(places)))].cpu().numpy().astype(np.float64)
+    side = float((thing[3:5] - thing[1:3]).max()) * chance.between(*_PARTS)
+    return max(side, _SMALLEST_VIEW), centre
 
 
 def _neighbours(pool: NDArray[np.int64], first: int, centre: NDArray[np.float64], side: float) -> NDArray[np.int64]:

@@ -23,12 +23,13 @@ def test_images_and_objects_come_back_in_place(bank):
     assert bank.grey.tolist() == [drawn.image.ndim == 2 for drawn in pictures]
 
 
-def test_an_object_is_listed_with_its_number_and_box(bank):
+def test_an_object_is_listed_with_its_number_box_and_size(bank):
     for at, layers in enumerate(bank.objects):
         for layer, listed in enumerate(layers):
-            for number, top, left, bottom, right in listed:
+            for number, top, left, bottom, right, pixels in listed:
                 rows, columns = torch.nonzero(bank.layers[at, layer] == number, as_tuple=True)
                 assert (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1) == (top, left, bottom, right)
+                assert len(rows) == pixels
 
 
 def test_superpixels_cover_the_image_and_only_it(tmp_path):

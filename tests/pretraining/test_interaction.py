@@ -106,3 +106,10 @@ def test_places_are_added_and_boxes_stay():
     assert more.places.shape == (2, 3, 2)
     assert more.signs.tolist() == [[0, 0, 0], [0, 0, 0]]
     assert more.boxes is nothing.boxes
+
+
+def test_some_objects_can_be_without_anything_pointed_at():
+    signs = torch.tensor([[ADDS, REMOVES], [ADDS, NONE]])
+    pointed = Pointed(torch.ones(2, 2, 2), signs, torch.ones(2, 4)).without(torch.tensor([True, False]))
+    assert pointed.signs.tolist() == [[NONE, NONE], [ADDS, NONE]]
+    assert pointed.boxes.isnan().all(dim=1).tolist() == [True, False]

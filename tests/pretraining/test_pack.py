@@ -153,7 +153,7 @@ def test_large_images_are_reduced_and_their_objects_with_them(tmp_path):
     bank = Bank.open(tmp_path / "pack.npz")
     assert bank.side == SIDE
     assert bank.sizes.tolist() == [[448, 336]]
-    assert bank.objects[0][0].tolist() == [[1, 112, 112, 224, 224]]
+    assert bank.objects[0][0].tolist() == [[1, 112, 112, 224, 224, 112**2]]
     assert not bank.grey[0]
 
 

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_medfm.pretraining import Choice, Sampler
+from napari_medfm.pretraining import Bank, Choice, Sampler
 from napari_medfm.pretraining.chance import Chance
+from napari_medfm.pretraining.pack import Picture, write_pack
 
 PLAIN = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
@@ -86,6 +87,22 @@ def test_a_view_holds_the_object_that_was_chosen_and_ranges_from_whole_images_to
     assert min(shares) > 0
     assert min(shares) < 0.05
     assert max(shares) > 0.4
+
+
+def test_some_views_show_a_part_of_an_object_that_branches(tmp_path):
+    vessel = np.zeros((96, 96), np.uint16)
+    vessel[8:88, 46:50] = vessel[46:50, 8:88] = 1
+    write_pack(tmp_path / "pack.npz", [Picture("vessels", np.where(vessel > 0, 190, 60).astype(np.uint8), vessel)])
+    bank = Bank.open(tmp_path / "pack.npz")
+    sampler = Sampler(bank, pseudo=0)
+    shown = []
+    for step in range(100):
+        _, targets = sampler.view([sampler.choose(1, Chance.of(2, step))], 64)
+        # Enlarged, a branch is wide; its ends lie beyond the view.
+        edges = torch.cat([targets[0, 0, 0], targets[0, 0, -1], targets[0, 0, :, 0], targets[0, 0, :, -1]])
+        shown.append(bool(edges.any()) and bool(targets.any()))
+        assert targets.any()
+    assert 0.2 < np.mean(shown) < 0.6
 
 
 def test_further_objects_are_others_of_the_view_mostly(bank):
