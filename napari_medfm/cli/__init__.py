@@ -31,6 +31,7 @@ from typer.core import TyperGroup
 
 from napari_medfm import __version__
 from napari_medfm.cli.evaluating import evaluate
+from napari_medfm.cli.loading import load
 from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.prompts_file import FORMAT, read_objects
 from napari_medfm.cli.terminal import (
@@ -168,7 +169,7 @@ def segment(
     volume = _open(image, choice)
     wanted = read_objects(prompts)
     kinds = tuple(ObjectClass(name) for name in dict.fromkeys(thing.class_name for thing in wanted) if name)
-    with _conversation(volume, _load(model, weights), _window(volume, window), kinds) as (session, live):
+    with _conversation(volume, load(model, weights), _window(volume, window), kinds) as (session, live):
         for thing in wanted:
             number = session.add_object(thing.class_name, thing.name)
             for prompt in track(thing.prompts, session.state.object(number).name, len(thing.prompts)):
@@ -203,7 +204,7 @@ def demo(
     if unknown:
         raise typer.BadParameter(f"the expert marked no {', '.join(unknown)}", param_hint="--only")
     window = _window(volume, "auto")
-    with _conversation(volume, _load(DEFAULT_MODEL), window, kinds, keep=keep) as (session, live):
+    with _conversation(volume, load(DEFAULT_MODEL), window, kinds, keep=keep) as (session, live):
         steps = segment_like_expert(session, live, {name: masks[name] for name in names}, clicks=clicks)
         scores = list(track(steps, "Segmenting", len(names)))
         picture = draw_comparison(session, {score.object_id: masks[score.name] for score in scores}, window)
@@ -232,7 +233,7 @@ def embed(
 
     volume = _open(image, choice)
     seen = _window(volume, window)
-    predictor = Predictor(_load(model, weights), _disk_store())
+    predictor = Predictor(load(model, weights), _disk_store())
     if not predictor.spec.cacheable:
         raise ModelError(model, "makes no embeddings worth keeping", "Choose another model.")
     planes = volume.geometry.planes(list(Axis).index(axis))
@@ -333,16 +334,6 @@ def _fingerprint(image: Path, choice: int | None) -> str:
     from napari_medfm.volume import fingerprint
 
     return fingerprint(_open(image, choice))
-
-
-def _load(model: str, weights: Path | None = None) -> "PromptableModel":
-    from napari_medfm.models import available_models, load_model
-
-    if weights is not None and any(
-        entry.name == model and entry.facts.weights == "none" for entry in available_models()
-    ):
-        raise typer.BadParameter(f"{model} needs no weights", param_hint="--weights")
-    return load_model(model) if weights is None else load_model(model, weights=weights)
 
 
 @contextmanager

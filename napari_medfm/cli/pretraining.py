@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_medfm.cli.loading import load
 from napari_medfm.cli.terminal import Row, bar, make_folder, track
 from napari_medfm.files import sha256_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_medfm.pretraining import Bank, Machine, Record, Trainer
+    from napari_medfm.pretraining.pack import Picture
 
 PACK, WEIGHTS, PICTURE = "pack.npz", "weights.safetensors", "training.png"
 """Names of files in the folder of a training, beside those of `napari_medfm.pretraining.Trainer`."""
@@ -40,6 +44,11 @@ def pretrain(  # noqa: PLR0913 - each argument is an option of the command
         typer.Option(help="A manifest.csv, or a folder of nnU-Net v2 or Medical Segmentation Decathlon form."),
     ] = None,
     pack: Annotated[Path | None, typer.Option(help="Images that were packed before, instead of --data.")] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="Folder of images that nobody marked; the --teacher marks them.")
+    ] = None,
+    teacher: Annotated[str | None, typer.Option(help="A model to learn from: it marks those images.")] = None,
+    teacher_weights: Annotated[Path | None, typer.Option(help="File of weights, if the teacher takes one.")] = None,
     phantoms: Annotated[bool, typer.Option(help="Pack the phantoms of the package, too; alone without --data.")] = True,
     only_pack: Annotated[bool, typer.Option("--only-pack", help="Pack the images, and leave.")] = False,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Of training; the schedule is fitted to it.")] = None,
@@ -56,18 +65,20 @@ def pretrain(  # noqa: PLR0913 - each argument is an option of the command
     precision: Annotated[Precision, typer.Option(help="What the network computes in.")] = Precision.AUTO,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the CPU; by default one for each core.")] = None,
 ) -> Row:
-    """Train the built-in model on images with expert masks.
+    """Train the built-in model on images with expert masks, or as the student of another model.
 
     Leaves weights.safetensors (float16, for --weights of other commands), a checkpoint, the log as JSON lines and
     as a picture. Eight data sets, on which models are measured, are refused by name. CONTRIBUTING.md tells how the
     shipped weights were made, and what makes it faster.
     """
     early_side = early_side or _smaller(side)
-    _check(data, pack, minutes, samples, (side, early_side), only_pack=only_pack)
+    _check(data or unlabelled, pack, minutes, samples, (side, early_side), only_pack=only_pack)
+    if (unlabelled is None) != (teacher is None):
+        raise typer.BadParameter("--unlabelled and --teacher belong together", param_hint="--teacher")
     make_folder(output)
     images_of_it = pack or output / PACK
     if only_pack or not images_of_it.exists():
-        row = _pack(output / PACK, data, phantoms=phantoms)
+        row = _pack(output / PACK, _sources(data, unlabelled, teacher, teacher_weights, phantoms=phantoms))
         if only_pack:
             return row
     from napari_medfm.pretraining import Bank, Budget, Recipe, Trainer
@@ -98,12 +109,26 @@ def _check(
         raise typer.BadParameter(f"has to be a multiple of {_MULTIPLE}", param_hint="--side")
 
 
-def _pack(path: Path, data: Path | None, *, phantoms: bool) -> Row:
-    from napari_medfm.pretraining.pack import phantom_pictures, read_pictures, write_pack
+def _sources(
+    data: Path | None, unlabelled: Path | None, teacher: str | None, teacher_weights: Path | None, *, phantoms: bool
+) -> "Iterator[Iterator[Picture]]":
+    """Images that experts marked, those that a teacher marks, and phantoms."""
+    from napari_medfm.pretraining.pack import phantom_pictures, read_pictures
 
-    sources = [] if data is None else [read_pictures(data)]
+    if data is not None:
+        yield read_pictures(data)
+    if unlabelled is not None and teacher is not None:
+        from napari_medfm.inference import Predictor
+        from napari_medfm.pretraining.teacher import taught_pictures
+
+        yield taught_pictures(Predictor(load(teacher, teacher_weights, "--teacher-weights")), unlabelled)
     if phantoms:
-        sources.append(phantom_pictures())
+        yield phantom_pictures()
+
+
+def _pack(path: Path, sources: "Iterator[Iterator[Picture]]") -> Row:
+    from napari_medfm.pretraining.pack import write_pack
+
     count = write_pack(path, track(chain.from_iterable(sources), "Packing", None))
     return {"pack": path.name, "images": count, "bytes": path.stat().st_size}
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from napari_medfm import cli
 from napari_medfm.models.backends import compact
 from napari_medfm.pretraining import Bank, read_provenance, read_records
+from napari_medfm.simulation import dice
 
 SMALL = ("--images", 1, "--objects", 1, "--side", 32, "--threads", 1, "--precision", "float32")
 
@@ -75,6 +76,20 @@ def test_it_can_only_pack_and_train_on_the_pack_elsewhere(pretrain, manifest, tm
     assert not (tmp_path / "out" / "pack.npz").exists()
 
 
+def test_a_student_learns_from_what_a_teacher_marks_on_images_without_masks(pretrain, manifest, tmp_path):
+    wild = tmp_path / "wild"
+    wild.mkdir()
+    (tmp_path / "image.png").rename(wild / "image.png")
+    pretrain("--unlabelled", wild, "--teacher", "compact", "--no-phantoms", "--samples", 3, *SMALL)
+    taught = Bank.open(tmp_path / "out" / "pack.npz")
+    marked = taught.layers[0, 0, :64, :64].numpy()
+    disc = np.asarray(Image.open(tmp_path / "mask.png")) > 0
+    assert max(dice(marked == number, disc) for number in np.unique(marked)[1:]) > 0.8
+    provenance = read_provenance(tmp_path / "out" / "weights.safetensors")
+    assert [source.name for source in provenance.sources] == ["taught by compact"]
+    assert compact.load(tmp_path / "out" / "weights.safetensors").spec.name == "compact"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -83,6 +98,7 @@ def test_it_can_only_pack_and_train_on_the_pack_elsewhere(pretrain, manifest, tm
         (("--samples", 1, "--pack", "missing.npz"), "missing.npz is not there"),
         (("--samples", 1, "--pack", "a.npz", "--data", "b"), "instead of --data"),
         (("--samples", 1, "--side", 100), "multiple of 32"),
+        (("--samples", 1, "--teacher", "compact"), "belong together"),
     ],
 )
 def test_what_cannot_be_meant_is_said_before_anything_is_done(arguments, told, pretrain, tmp_path):
