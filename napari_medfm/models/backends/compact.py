@@ -39,6 +39,7 @@ _PREPROCESSING = "view 192 black pad -1..1"
 _SIDE = 192
 _CELLS = _SIDE // MAP_STRIDE
 _MARGIN, _SMALLEST = 2.0, 48  # of a square around an object: in sides of the object, in pixels at least
+_BOX_MARGIN = 3.0  # of a square around a box alone, in its sides: hurried boxes cut objects off
 _PICTURE = 2048  # pixels of the longer side that are kept of an image
 _QUALITY = 95  # of the JPEG that is kept, chroma not thinned out
 _KEPT = 32  # squares, 0.7 MB each
@@ -142,7 +143,7 @@ class CompactModel:
         if known is not None:
             return self._look(scene, scene.view(known), known)[:1]
         if scene.prompts.box is not None:  # which says where to look
-            return self._look(scene, scene.view(scene.nothing), None)
+            return self._look(scene, scene.view(scene.nothing, _BOX_MARGIN), None)
         first = self._look(scene, scene.whole, None)
         guess = first[0].logits > 0
         view = scene.view(guess)
@@ -224,7 +225,7 @@ class _Scene:
             areas.append(previous.mask)
         return self._onto_picture(np.logical_or.reduce(areas)) if areas else None
 
-    def view(self, mask: NDArray[np.bool_]) -> View:
+    def view(self, mask: NDArray[np.bool_], margin: float = _MARGIN) -> View:
         """Return the view of a mask and of everything that was pointed at."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         corners = [np.array([[rows[0], columns[0]], [rows[-1], columns[-1]]], float)] if rows.size else []
@@ -233,7 +234,7 @@ class _Scene:
             corners.append(pointed)
         ends = np.concatenate(corners)
         span = np.stack((ends.min(axis=0), ends.max(axis=0)))
-        return View.around(span, self.shape, _SIDE, margin=_MARGIN, smallest=_SMALLEST)
+        return View.around(span, self.shape, _SIDE, margin=margin, smallest=_SMALLEST)
 
     def maps(self, view: View, known: NDArray[np.bool_] | None) -> Tensor:
         return self._maps.draw(view, _CELLS, known)
