@@ -122,7 +122,8 @@ class ModelSection(Section):
 
 
 def describe_model(facts: ModelFacts) -> str:
-    """Return tier, origin and licence of a model in one line."""
+    """Return tier, origin and licence of a model in one line, and below it what one should know before using it."""
     licence = facts.licence or "licence unknown"
     use = "" if facts.commercial_use else "no commercial use"
-    return " · ".join(part for part in (facts.tier.capitalize(), facts.origin, licence, use) if part)
+    line = " · ".join(part for part in (facts.tier.capitalize(), facts.origin, licence, use) if part)
+    return f"{line}\n{facts.note}" if facts.note else line

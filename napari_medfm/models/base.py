@@ -33,6 +33,10 @@ class ModelFacts:
         Whether that licence allows commercial use.
     weights : str
         ``none`` needed, in the ``package``, a verified ``download``, or a ``file`` that the person brings.
+    recipe : str
+        Of a model with the layout of Segment Anything: how it is asked, see `napari_medfm.models.recipes`.
+    note : str
+        What a person should know before using it, in one sentence.
     """
 
     title: str
@@ -41,6 +45,8 @@ class ModelFacts:
     licence: str = ""
     commercial_use: bool = True
     weights: WeightsSource = "none"
+    recipe: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,62 @@ RANDOM_WALKER = ModelEntry(
     facts=ModelFacts("Random walker", tier="classical", origin="no training", licence="BSD-3-Clause"),
 )
 
-SAM = ModelEntry(
-    name="sam",
-    factory="napari_medfm.models.backends.sam:load",
-    facts=ModelFacts(
+_SAM = "napari_medfm.models.backends.sam:load"
+
+
+def _like_sam(name: str, facts: ModelFacts) -> ModelEntry:
+    return ModelEntry(name, _SAM, facts, {"model": name})
+
+
+SAM = _like_sam(
+    "sam",
+    ModelFacts(
         "Segment Anything (ViT-B, L or H)",
         tier="general natural",
         origin="from scratch",
         licence="Apache-2.0",
         weights="file",
+        recipe="sam",
     ),
 )
+
+MEDSAM = _like_sam(
+    "medsam",
+    ModelFacts(
+        "MedSAM (ViT-B)",
+        licence="Apache-2.0",
+        weights="file",
+        recipe="medsam",
+        note="Trained with boxes only: draw a box first, clicks correct little.",
+    ),
+)
+
+MEDICOSAM = _like_sam("medicosam", ModelFacts("MedicoSAM (ViT-B)", licence="MIT", weights="file", recipe="sam"))
+
+MICRO_SAM = _like_sam(
+    "micro-sam",
+    ModelFacts(
+        "micro-sam (light and electron microscopy, histopathology)",
+        tier="modality",
+        licence="see the model's card",
+        weights="file",
+        recipe="sam",
+    ),
+)
+
+SCRIBBLEPROMPT_SAM = _like_sam(
+    "scribbleprompt-sam",
+    ModelFacts(
+        "ScribblePrompt-SAM (ViT-B)",
+        licence="not stated; code Apache-2.0",
+        weights="file",
+        recipe="scribbleprompt-sam",
+        note="Sees grey images; a stroke counts pixel by pixel.",
+    ),
+)
+
+SAM_FAMILY = {entry.name: entry for entry in (SAM, MEDSAM, MEDICOSAM, MICRO_SAM, SCRIBBLEPROMPT_SAM)}
+"""State dicts of one layout; each has a `napari_medfm.models.recipes.Recipe` of its own."""
 
 COMPACT = ModelEntry(
     name="compact",
@@ -34,7 +79,9 @@ COMPACT = ModelEntry(
     facts=ModelFacts("Compact (built in)", origin="from scratch", licence="CC-BY-SA-4.0", weights="package"),
 )
 
-DEFAULT_REGISTRY = ModelRegistry((COMPACT, RANDOM_WALKER, SAM), lambda: entry_points(group=ENTRY_POINT_GROUP))
+DEFAULT_REGISTRY = ModelRegistry(
+    (COMPACT, RANDOM_WALKER, *SAM_FAMILY.values()), lambda: entry_points(group=ENTRY_POINT_GROUP)
+)
 """The registry of this process."""
 
 

@@ -9,8 +9,8 @@ no heavy library.
 import difflib
 import logging
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -35,6 +35,8 @@ class ModelEntry:
         ``"package.module:factory"``; called with the caller's options.
     facts : ModelFacts
         Title, tier, origin, licence, and where the weights come from.
+    options : mapping of str to Any
+        Passed to the factory before the caller's; entries that share a factory tell themselves apart by them.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class ModelEntry:
     name: str
     factory: str
     facts: ModelFacts
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -68,7 +71,7 @@ class ModelEntry:
         except Exception as error:  # a module runs on import, and may raise anything
             step = "Install the package that provides this model, or repair it."
             raise ModelError(self.name, f"cannot be imported ({error})", step) from error
-        model = factory(**options)
+        model = factory(**{**self.options, **options})
         if not isinstance(model, PromptableModel):
             reason = f"what {self.factory!r} made is no promptable model"
             raise ModelError(self.name, reason, "Report it to the authors of that package.")

@@ -1,16 +1,45 @@
-"""Image transforms that carry their coordinates and their inverse, so that the three cannot drift apart."""
+"""Image transforms that carry their coordinates and their inverse, so that the three cannot drift apart.
+
+Models with the weights of one architecture differ in nothing but these, and answer nonsense behind another's.
+"""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.transform import resize
 from torch import Tensor
 from torch.nn import functional
 
 _MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 _STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
+
+
+class Frame(Protocol):
+    """How an image is put into the square that an encoder sees."""
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the image."""
+
+    @property
+    def side(self) -> int:
+        """Side of the square in pixels."""
+
+    def image(self, image: NDArray[np.uint8]) -> Tensor:
+        """Return the encoder's input, float32 (1, 3, side, side), of a uint8 image (rows, columns[, 3])."""
+
+    def points(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (n, 2) positions in (row, column) as (x, y) in the square."""
+
+    def masks(self, low_res: Tensor) -> Tensor:
+        """Return the decoder's logits (1, c, h, w) as scores (1, c, rows, columns): above 0 is inside."""
+
+    def low_res(self, mask: NDArray[np.bool_], size: int) -> NDArray[np.float32]:
+        """Return an image's mask as the share of it in each cell of a size x size grid over the square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +103,111 @@ class LongestSide:
         square[..., :rows, :columns] = functional.interpolate(whole, (rows, columns), mode="area")
         shares: NDArray[np.float32] = functional.interpolate(square, (size, size), mode="area")[0, 0].numpy()
         return shares
+
+
+@dataclass(frozen=True, slots=True)
+class AreaUnit(LongestSide):
+    """Scale the longest side to `side` by areas, bring values to 0..1, pad with zeros below and to the right.
+
+    The transform of LiteMedSAM (Ma et al., CVPR 2024 challenge: Segment Anything in Medical Images on Laptop). Its
+    OpenCV rounds areas differently: some values differ by 1 of 255. Answers are cut out of the square at the
+    decoder's own resolution.
+    """
+
+    def image(self, image: NDArray[np.uint8]) -> Tensor:
+        """Return the encoder's input, see `Frame.image`."""
+        rows, columns = self.scaled_shape
+        enlarges = rows > self.image_shape[0]
+        how = Image.Resampling.BILINEAR if enlarges else Image.Resampling.BOX
+        scaled = _unit(np.asarray(Image.fromarray(image).resize((columns, rows), how)))
+        square = np.zeros((self.side, self.side, 3), dtype=np.float32)
+        square[:rows, :columns] = scaled
+        return _channels_first(square)
+
+    def masks(self, low_res: Tensor) -> Tensor:
+        """Return scores, see `Frame.masks`."""
+        # Logits stand on a grid as fine as the square: 256 x 256.
+        scale = low_res.shape[-1] / self.side
+        rows, columns = (max(1, round(size * scale)) for size in self.scaled_shape)
+        return functional.interpolate(
+            low_res[..., :rows, :columns], self.image_shape, mode="bilinear", align_corners=False
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What transforms share that make every image a square, whatever its shape.
+
+    Attributes
+    ----------
+    image_shape : (int, int)
+        (rows, columns) of the image.
+    side : int
+        Side of the square the encoder sees, in pixels.
+    """
+
+    image_shape: tuple[int, int]
+    side: int
+
+    def points(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (n, 2) positions in (row, column) as (x, y) in the square."""
+        return (positions * (self.side / np.asarray(self.image_shape, dtype=np.float64)))[:, ::-1]
+
+    def low_res(self, mask: NDArray[np.bool_], size: int) -> NDArray[np.float32]:
+        """Return an image's mask as the share of it in each cell, see `Frame.low_res`."""
+        whole = Image.fromarray(mask.astype(np.float32))
+        return np.array(whole.resize((size, size), Image.Resampling.BOX), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class CubicUnit(Stretch):
+    """Stretch to a square by cubic splines, bring values to 0..1: the transform of MedSAM.
+
+    Ma et al., Nature Communications 2024; as its inference script: back to uint8 after stretching, no mean or
+    standard deviation, probabilities enlarged instead of logits.
+    """
+
+    def image(self, image: NDArray[np.uint8]) -> Tensor:
+        """Return the encoder's input, see `Frame.image`."""
+        square = (self.side, self.side)
+        stretched = resize(image, square, order=3, preserve_range=True, anti_aliasing=True)
+        return _channels_first(_unit(stretched.astype(np.uint8)))
+
+    def masks(self, low_res: Tensor) -> Tensor:
+        """Return scores, see `Frame.masks`."""
+        probabilities = torch.sigmoid(low_res)
+        return functional.interpolate(probabilities, self.image_shape, mode="bilinear", align_corners=False) - 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class LinearGrey(Stretch):
+    """Stretch the grey image to a square linearly, normalise as SAM does: the transform of ScribblePrompt-SAM.
+
+    Wong et al., ECCV 2024. Colour becomes grey (ITU-R 601), because it was trained on one channel.
+    """
+
+    def image(self, image: NDArray[np.uint8]) -> Tensor:
+        """Return the encoder's input, see `Frame.image`."""
+        grey = np.asarray(Image.fromarray(image).convert("L"), dtype=np.float32) / 255
+        square = (self.side, self.side)
+        stretched = functional.interpolate(
+            torch.from_numpy(grey)[None, None], square, mode="bilinear", align_corners=False
+        )
+        mean, std = (torch.from_numpy(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+        return (255 * stretched.repeat(1, 3, 1, 1) - mean) / std
+
+    def masks(self, low_res: Tensor) -> Tensor:
+        """Return scores, see `Frame.masks`."""
+        square = functional.interpolate(low_res, (self.side, self.side), mode="bilinear", align_corners=False)
+        return functional.interpolate(square, self.image_shape, mode="bilinear", align_corners=False)
+
+
+def _unit(values: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Bring values to 0..1, all channels alike, and grey to three channels."""
+    low, high = float(values.min()), float(values.max())
+    unit: NDArray[np.float64] = (values.astype(np.float64) - low) / max(high - low, 1e-8)
+    return unit if unit.ndim == 3 else np.repeat(unit[..., None], 3, axis=2)
+
+
+def _channels_first(square: NDArray[np.floating]) -> Tensor:
+    return torch.from_numpy(square.astype(np.float32)).permute(2, 0, 1)[None].contiguous()

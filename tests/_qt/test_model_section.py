@@ -53,6 +53,7 @@ def test_tier_origin_and_licence_are_told_and_a_ban_on_commercial_use():
     facts = ModelFacts("X", tier="modality", origin="adapted", licence="CC-BY-NC-4.0", commercial_use=False)
     assert describe_model(facts) == "Modality · adapted · CC-BY-NC-4.0 · no commercial use"
     assert "licence unknown" in describe_model(ModelFacts("Y"))
+    assert describe_model(ModelFacts("Z", licence="MIT", note="Draw a box first.")).endswith("MIT\nDraw a box first.")
 
 
 def test_weights_are_asked_for_only_where_the_person_brings_them(section):

@@ -138,12 +138,19 @@ class TestRegistering:
             entry(factory=factory)
 
 
+def test_an_entry_has_options_of_its_own_and_the_callers_come_after_them(module):
+    factory = f"{module('with_options', _MODEL)}:load"
+    shared = ModelEntry("made_up", factory, FACTS, {"size": 3, "colour": "red"})
+    assert shared.load(colour="blue").options == {"size": 3, "colour": "blue"}
+
+
 class TestUnknownModels:
     def test_the_closest_name_is_suggested_and_all_are_listed(self):
         with pytest.raises(UnknownModelError) as caught:
             load_model("Random-Walker")
         assert str(caught.value).startswith("'Random-Walker': is not a registered model. Did you mean 'random_walker'?")
-        assert "Known models: compact, random_walker, sam." in caught.value.next_step
+        names = sorted(entry.name for entry in available_models())
+        assert f"Known models: {', '.join(names)}." in caught.value.next_step
 
     def test_nothing_is_suggested_when_nothing_is_close(self):
         with pytest.raises(UnknownModelError) as caught:

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
+from skimage.transform import resize
 from torch import nn
+from torch.nn import functional
 
-from napari_medfm.models.transforms import LongestSide
+from napari_medfm.models.transforms import AreaUnit, CubicUnit, LinearGrey, LongestSide
 
 SHAPES = {
     "square": (64, 64),
@@ -153,3 +155,136 @@ class TestMasks:
         assert ((shares >= 0) & (shares <= 1.0001)).all()
         assert np.isclose(shares.sum(), cells, rtol=1e-3)
         assert not frame.low_res(np.zeros(shape, np.bool_), size).any()
+
+
+def rgb_of(image):
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+class TestMedSam:
+    """The recipe of MedSAM's inference script, written out."""
+
+    @pytest.mark.parametrize("shape", [(200, 300), (300, 200, 3), (64, 64), (40, 41, 3)])
+    def test_images_are_stretched_and_in_zero_to_one(self, shape):
+        image = noise(*shape)
+        square = resize(rgb_of(image), (256, 256), order=3, preserve_range=True, anti_aliasing=True).astype(np.uint8)
+        expected = (square - square.min()) / np.clip(square.max() - square.min(), 1e-8, None)
+        found = CubicUnit(shape[:2], 256).image(image)
+        assert found.dtype == torch.float32
+        assert torch.allclose(found[0], torch.tensor(expected).float().permute(2, 0, 1), atol=1e-6)
+
+    def test_it_is_neither_the_shape_nor_the_values_of_segment_anything(self):
+        image = noise(200, 300)
+        ours, sams = CubicUnit((200, 300), 256).image(image), LongestSide((200, 300), 256).image(image)
+        assert (ours.min(), ours.max()) == (0, 1)
+        assert sams.min() < -1
+        assert ours[0, 0, 200:].any()
+        assert not sams[0, 0, 200:].any()
+
+    def test_boxes_are_scaled_along_each_axis(self):
+        rows, columns = 200, 300
+        left, top, right, bottom = 30, 20, 240, 190
+        expected = np.array([left, top, right, bottom]) / np.array([columns, rows, columns, rows]) * 1024
+        found = CubicUnit((rows, columns), 1024).points(np.array([(top, left), (bottom, right)], float))
+        assert np.allclose(found.reshape(4), expected, rtol=0, atol=1e-9)
+
+    def test_probabilities_are_enlarged_and_cut_at_one_half(self):
+        logits = 6 * torch.randn((1, 1, 64, 64), generator=torch.Generator().manual_seed(4))
+        enlarged = functional.interpolate(torch.sigmoid(logits), (200, 300), mode="bilinear", align_corners=False)
+        masks = CubicUnit((200, 300), 256).masks(logits) > 0
+        assert torch.equal(masks, enlarged > 0.5)
+        logits_first = functional.interpolate(logits, (200, 300), mode="bilinear", align_corners=False) > 0
+        assert not torch.equal(masks, logits_first)
+
+    def test_a_plain_image_stays_plain(self):
+        assert not CubicUnit((50, 60), 128).image(np.full((50, 60), 9, np.uint8)).any()
+
+
+class TestLiteMedSam:
+    """The recipe of LiteMedSAM's inference script, but for OpenCV's way of rounding."""
+
+    @pytest.mark.parametrize("shape", [(512, 512), (600, 400, 3), (512, 256)])
+    def test_images_are_reduced_by_areas_in_zero_to_one_and_padded_with_zeros(self, shape):
+        image = noise(*shape)
+        frame = AreaUnit(shape[:2], 256)
+        rows, columns = frame.scaled_shape
+        areas = functional.interpolate(
+            torch.tensor(rgb_of(image)).permute(2, 0, 1)[None].double(), (rows, columns), mode="area"
+        )
+        if shape[0] % 256 == 0:  # whole numbers of pixels for each: areas are means
+            low, high = areas.round().min(), areas.round().max()
+            assert torch.allclose(
+                frame.image(image)[..., :rows, :columns].double(), (areas - low) / (high - low), atol=0.02
+            )
+        found = frame.image(image)
+        assert found.shape == (1, 3, 256, 256)
+        assert (found.min(), found.max()) == (0, 1)
+        assert not found[..., rows:, :].any()
+        assert not found[..., columns:].any()
+
+    def test_logits_are_cut_out_at_their_own_resolution_and_enlarged_once(self):
+        frame = AreaUnit((300, 200), 256)
+        logits = torch.randn((1, 1, 256, 256), generator=torch.Generator().manual_seed(4))
+        rows, columns = frame.scaled_shape
+        expected = functional.interpolate(
+            logits[..., :rows, :columns], (300, 200), mode="bilinear", align_corners=False
+        )
+        assert torch.equal(frame.masks(logits), expected)
+
+    def test_small_images_are_enlarged(self):
+        image = noise(40, 60)
+        found = AreaUnit((40, 60), 256).image(image)
+        assert found[0, 0, :171, :256].std() > 0.05
+
+
+class TestScribblePrompt:
+    """The recipe of ScribblePrompt's predictor, written out."""
+
+    @pytest.mark.parametrize("shape", [(128, 128), (90, 200), (300, 64)])
+    def test_grey_images_are_stretched_linearly_and_normalised(self, shape):
+        image = noise(*shape)
+        unit = torch.tensor(image / 255.0, dtype=torch.float32)[None, None]
+        stretched = functional.interpolate(unit, size=(256, 256), mode="bilinear").repeat(1, 3, 1, 1)
+        encoder = nn.Identity()
+        encoder.img_size = 256
+        expected = Sam(encoder, nn.Identity(), nn.Identity()).preprocess(255 * stretched)
+        assert torch.allclose(LinearGrey(shape, 256).image(image), expected, atol=1e-5)
+
+    def test_colour_becomes_grey(self):
+        image = np.zeros((20, 30, 3), np.uint8)
+        image[..., 1] = 200
+        found = LinearGrey((20, 30), 64).image(image)
+        assert torch.allclose(found[0, 0] * 58.395 + 123.675, torch.tensor(0.587 * 200), atol=1)
+        assert torch.allclose(found[0, 0] * 58.395 + 123.675, found[0, 2] * 57.375 + 103.53, atol=1e-3)
+
+    def test_masks_are_those_of_segment_anything_for_a_square(self):
+        logits = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(4))
+        encoder = nn.Identity()
+        encoder.img_size = 256
+        expected = Sam(encoder, nn.Identity(), nn.Identity()).postprocess_masks(logits, (256, 256), (90, 200))
+        assert torch.equal(LinearGrey((90, 200), 256).masks(logits), expected)
+
+
+@pytest.mark.parametrize("kind", [AreaUnit, CubicUnit, LinearGrey])
+@pytest.mark.parametrize("shape", [(64, 64), (150, 100), (60, 120)])
+def test_a_mask_survives_the_way_of_any_transform_to_the_decoder_and_back(kind, shape):
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    disc = (rows - shape[0] / 2) ** 2 + (columns - shape[1] / 2) ** 2 <= (min(shape) / 4) ** 2
+    frame = kind(shape, 256)
+    shares = frame.low_res(disc, 64)
+    assert shares.shape == (64, 64)
+    assert shares.dtype == np.float32
+    back = frame.masks(torch.logit(torch.from_numpy(shares), eps=1e-3)[None, None])[0, 0] > 0
+    overlap = (back.numpy() & disc).sum()
+    assert 2 * overlap / (back.sum() + disc.sum()) > 0.95
+
+
+@pytest.mark.parametrize("kind", [AreaUnit, CubicUnit, LinearGrey])
+def test_a_point_lies_where_its_pixel_went_in_any_transform(kind):
+    image = np.zeros((60, 90), np.uint8)
+    image[20:29, 60:69] = 255
+    frame = kind((60, 90), 256)
+    square = frame.image(image)[0, 0].numpy()
+    bright = np.argwhere(square > (square.min() + square.max()) / 2)
+    (x, y), *_ = frame.points(np.array([(24.5, 64.5)]))
+    assert np.allclose(bright.mean(axis=0) + 0.5, (y, x), atol=1.5)

@@ -1,8 +1,7 @@
 """Segment Anything (Kirillov et al., ICCV 2023) on the classes of the ``segment_anything`` package.
 
-ViT-B, L and H, recognised from the weights, at any image size: the original
-weights and every model that kept its layout (MedicoSAM, micro-sam, ...), as far
-as it also kept its preprocessing. Answers equal ``SamPredictor``'s.
+ViT-B, L and H, recognised from the weights, at any image size: the original weights, whose answers equal
+``SamPredictor``'s, and every model that kept their layout, each asked by its own `Recipe`.
 """
 
 from collections.abc import Mapping
@@ -17,15 +16,16 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import Tensor, nn
 
 from napari_medfm.errors import ModelError, WeightsError
-from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelFacts, ModelSpec
-from napari_medfm.models.catalogue import SAM
+from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
+from napari_medfm.models.catalogue import SAM, SAM_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.devices import choose_device, enough_memory
-from napari_medfm.models.transforms import LongestSide
+from napari_medfm.models.recipes import RECIPES, Recipe
+from napari_medfm.models.registry import ModelEntry
+from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import fit, load_state_dict, state_digest
-from napari_medfm.prompts import MaskPrompt, PromptSet, as_points
+from napari_medfm.prompts import MaskPrompt, Point, PromptSet, Scribble, as_points, rasterize
 
-_PREPROCESSING = "longest-side uint8 imagenet pad"
 _PATCH = 16
 _CHANNELS = 256
 _SURE = 1e-3  # a mask says 0.1 % or 99.9 %: logits of about 7, as large as the decoder's own
@@ -53,25 +53,25 @@ _VITS = (
 def load(
     weights: Path | str | None = None,
     *,
+    model: str = SAM.name,
     sha256: str = "",
     device: str | None = None,
     precision: str = "float16",
-    facts: ModelFacts = SAM.facts,
 ) -> "SamModel":
-    """Load Segment Anything from a file of weights.
+    """Load a model of the Segment Anything family from a file of weights.
 
     Parameters
     ----------
     weights : Path or str
         A state dict of ViT-B, L or H; see `load_state_dict`.
+    model : str
+        Whose weights they are, of `napari_medfm.models.catalogue.SAM_FAMILY`: the layout does not tell.
     sha256 : str, optional
         The digest the file must have.
     device : str, optional
         See `choose_device`.
     precision : str
         Number format of the embeddings, ``float16`` or ``float32``.
-    facts : ModelFacts
-        Of these weights, if they are not the original ones.
 
     Raises
     ------
@@ -79,9 +79,9 @@ def load(
         No file was given, or it was refused.
     """
     if weights is None:
-        raise WeightsError("sam", "needs a file of weights", "Give weights=, such as sam_vit_b_01ec64.pth.")
+        raise WeightsError(model, "needs a file of weights", "Give weights=, such as sam_vit_b_01ec64.pth.")
     sam = _build(load_state_dict(weights, sha256=sha256), Path(weights).name)
-    return SamModel(sam, device=device, precision=precision, facts=facts)
+    return SamModel(sam, SAM_FAMILY[model], device=device, precision=precision)
 
 
 def build_small_sam(seed: int = 0, image_size: int = 256, *, width: int = 64, depth: int = 2, heads: int = 2) -> Sam:
@@ -121,21 +121,22 @@ class SamModel:
     ----------
     sam : Sam
         With its weights; moved to the device.
+    entry : ModelEntry
+        Whose weights they are; its facts name the recipe.
     device : str, optional
         See `choose_device`.
     precision : str
         Number format of the embeddings, ``float16`` or ``float32``; the decoder computes in float32.
-    facts : ModelFacts
-        Of the weights.
     """
 
     def __init__(
-        self, sam: Sam, *, device: str | None = None, precision: str = "float16", facts: ModelFacts = SAM.facts
+        self, sam: Sam, entry: ModelEntry = SAM, *, device: str | None = None, precision: str = "float16"
     ) -> None:
         if precision not in {"float16", "float32"}:
-            raise ModelError("sam", f"cannot store embeddings as {precision!r}", "Choose float16 or float32.")
+            raise ModelError(entry.name, f"cannot store embeddings as {precision!r}", "Choose float16 or float32.")
         self._device = choose_device(device)
-        self._spec = _spec(sam, precision, facts)
+        self._recipe = RECIPES[entry.facts.recipe]
+        self._spec = _spec(sam, precision, entry, self._recipe)
         self._sam = sam.eval().requires_grad_(requires_grad=False).to(self._device)
         with torch.inference_mode():
             self._positions = self._sam.prompt_encoder.get_dense_pe()
@@ -155,7 +156,7 @@ class SamModel:
         """Encode an image; features are (256, side / 16, side / 16). See `PromptableModel.encode`."""
         check_image(image)
         shape = (image.shape[0], image.shape[1])
-        square = LongestSide(shape, self._spec.input_size).image(image)
+        square = self._recipe.frame(shape, self._spec.input_size).image(image)
         with enough_memory(self._spec.title):
             features = self._sam.image_encoder(square.to(self._device))[0]
         stored = features.cpu().numpy().astype(self._spec.precision)
@@ -168,33 +169,34 @@ class SamModel:
         """Answer prompts; candidates come best first. See `PromptableModel.decode`."""
         check_embedding(embedding, self._spec.encoder_digest)
         check_prompts(prompts, embedding.image_shape)
-        frame = LongestSide(embedding.image_shape, self._spec.input_size)
+        frame = self._recipe.frame(embedding.image_shape, self._spec.input_size)
         inputs = self._translate(prompts, previous, frame)
         if not has_positive(prompts) or inputs.empty:
             return empty_prediction(embedding.image_shape, self._sam.prompt_encoder.mask_input_size)
         with enough_memory(self._spec.title):
             low_res, qualities = self._answer(embedding, inputs)
-            masks = frame.masks(low_res) > self._sam.mask_threshold
-        order = torch.argsort(qualities[0], descending=True, stable=True)
+            masks = frame.masks(low_res) > 0
+        order = torch.argsort(qualities[0], descending=True, stable=True)[: None if inputs.ambiguous else 1]
         best_first = (masks[0, order], low_res[0, order], qualities[0, order].clamp(0, 1))
         return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
 
-    def _translate(self, prompts: PromptSet, previous: MaskPrediction | None, frame: LongestSide) -> "_Inputs":
+    def _translate(self, prompts: PromptSet, previous: MaskPrediction | None, frame: Frame) -> "_Inputs":
         """Say the prompts in the decoder's terms."""
         prompts = as_points(prompts, frame.image_shape, keep=self._spec.prompt_kinds)
         corners = _corners(prompts, frame.image_shape)
-        points = np.asarray([point.position for point in prompts.points], dtype=float).reshape(-1, 2)
-        labels = [int(point.positive) for point in prompts.points]
+        places = [*prompts.points, *_stroke_pixels(prompts, frame.image_shape)]
+        points = np.asarray([point.position for point in places], dtype=float).reshape(-1, 2)
+        labels = [int(point.positive) for point in places]
         logits = self._mask_input(prompts, previous, frame)
         return _Inputs(
             points=(self._tensor(frame.points(points)), self._tensor(np.asarray(labels))) if labels else None,
             boxes=None if corners is None else self._tensor(frame.points(corners).reshape(4)),
             masks=None if logits is None else self._tensor(logits[None]),
-            multimask=labels == [1] and corners is None and logits is None,
+            ambiguous=labels == [1] and corners is None and logits is None,
         )
 
     def _mask_input(
-        self, prompts: PromptSet, previous: MaskPrediction | None, frame: LongestSide
+        self, prompts: PromptSet, previous: MaskPrediction | None, frame: Frame
     ) -> NDArray[np.float32] | None:
         size = self._sam.prompt_encoder.mask_input_size
         if previous is not None and previous.logits.shape == size:
@@ -214,7 +216,7 @@ class SamModel:
             image_pe=self._positions,
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
-            multimask_output=inputs.multimask,
+            multimask_output=self._recipe.gives_three(inputs.ambiguous),
         )
         return low_res, qualities
 
@@ -225,12 +227,12 @@ class SamModel:
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What the prompt encoder takes: (1, n, 2) xy and (1, n) labels, (1, 4) xyxy, (1, 1, h, w) logits."""
+    """What the prompt encoder takes: (1, n, 2) xy and (1, n) labels, (1, 4) xyxy, (1, 1, h, w) logits; a lone click?"""
 
     points: tuple[Tensor, Tensor] | None
     boxes: Tensor | None
     masks: Tensor | None
-    multimask: bool
+    ambiguous: bool
 
     @property
     def empty(self) -> bool:
@@ -242,9 +244,19 @@ def _corners(prompts: PromptSet, image_shape: tuple[int, int]) -> NDArray[np.flo
     if prompts.box is not None:
         return np.asarray((prompts.box.start, prompts.box.stop), dtype=float)
     inside = np.argwhere(_drawn(prompts, image_shape))
-    if prompts.points or not inside.size:
+    if prompts.points or any(isinstance(prompt, Scribble) for prompt in prompts) or not inside.size:
         return None
     return np.asarray((inside.min(axis=0), inside.max(axis=0) + 1), dtype=float)
+
+
+def _stroke_pixels(prompts: PromptSet, image_shape: tuple[int, int]) -> list[Point]:
+    """Every pixel of the strokes that are left, as a click."""
+    return [
+        Point(stroke.plane, (float(row), float(column)), stroke.positive)
+        for stroke in prompts
+        if isinstance(stroke, Scribble)
+        for row, column in np.argwhere(rasterize(stroke, image_shape))
+    ]
 
 
 def _drawn(prompts: PromptSet, image_shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -307,17 +319,18 @@ def _assemble(vit: _Vit, image_size: int) -> Sam:
     )
 
 
-def _spec(sam: Sam, precision: str, facts: ModelFacts) -> ModelSpec:
+def _spec(sam: Sam, precision: str, entry: ModelEntry, recipe: Recipe) -> ModelSpec:
+    facts = entry.facts
     state = sam.state_dict()
     encoder = {key: tensor for key, tensor in state.items() if key.startswith("image_encoder.")}
     side = sam.image_encoder.img_size
     return ModelSpec(
-        name=SAM.name,
+        name=entry.name,
         title=facts.title,
         ndim=2,
-        prompt_kinds=frozenset({"point", "box", "mask"}),
+        prompt_kinds=recipe.prompt_kinds,
         input_size=side,
-        preprocessing=_PREPROCESSING,
+        preprocessing=recipe.preprocessing,
         embedding_bytes=_CHANNELS * (side // _PATCH) ** 2 * np.dtype(precision).itemsize,
         cacheable=True,
         precision=precision,
@@ -325,6 +338,6 @@ def _spec(sam: Sam, precision: str, facts: ModelFacts) -> ModelSpec:
         origin=facts.origin,
         licence=facts.licence,
         commercial_use=facts.commercial_use,
-        encoder_digest=state_digest(encoder, _PREPROCESSING),
-        model_digest=state_digest(state, _PREPROCESSING),
+        encoder_digest=state_digest(encoder, recipe.preprocessing),
+        model_digest=state_digest(state, recipe.preprocessing),
     )
