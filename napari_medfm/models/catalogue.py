@@ -70,7 +70,25 @@ SCRIBBLEPROMPT_SAM = _like_sam(
     ),
 )
 
-SAM_FAMILY = {entry.name: entry for entry in (SAM, MEDSAM, MEDICOSAM, MICRO_SAM, SCRIBBLEPROMPT_SAM)}
+MOBILE_SAM = _like_sam(
+    "mobile-sam",
+    ModelFacts("MobileSAM", tier="general natural", licence="Apache-2.0", weights="file", recipe="sam"),
+)
+
+LITE_MEDSAM = _like_sam(
+    "lite-medsam",
+    ModelFacts(
+        "LiteMedSAM",
+        licence="Apache-2.0",
+        weights="file",
+        recipe="lite-medsam",
+        note="Trained with boxes only: draw a box first, clicks correct little.",
+    ),
+)
+
+_MEMBERS = (SAM, MOBILE_SAM, MEDSAM, LITE_MEDSAM, MEDICOSAM, MICRO_SAM, SCRIBBLEPROMPT_SAM)
+
+SAM_FAMILY = {entry.name: entry for entry in _MEMBERS}
 """State dicts of one layout; each has a `napari_medfm.models.recipes.Recipe` of its own."""
 
 COMPACT = ModelEntry(

@@ -1,18 +1,16 @@
 """Segment Anything (Kirillov et al., ICCV 2023) on the classes of the ``segment_anything`` package.
 
-ViT-B, L and H, recognised from the weights, at any image size: the original weights, whose answers equal
-``SamPredictor``'s, and every model that kept their layout, each asked by its own `Recipe`.
+ViT-B, L and H, at any image size, and the two kinds of TinyViT, recognised from the weights: the original ones, whose
+answers equal ``SamPredictor``'s, and every model that kept decoder and layout, each asked by its own `Recipe`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from napari_medfm.errors import ModelError, WeightsError
@@ -22,32 +20,12 @@ from napari_medfm.models.checks import check_embedding, check_image, check_promp
 from napari_medfm.models.devices import choose_device, enough_memory
 from napari_medfm.models.recipes import RECIPES, Recipe
 from napari_medfm.models.registry import ModelEntry
+from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build
 from napari_medfm.models.transforms import Frame
-from napari_medfm.models.weights import fit, load_state_dict, state_digest
+from napari_medfm.models.weights import load_state_dict, state_digest
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet, Scribble, as_points, rasterize
 
-_PATCH = 16
-_CHANNELS = 256
 _SURE = 1e-3  # a mask says 0.1 % or 99.9 %: logits of about 7, as large as the decoder's own
-_PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-
-
-@dataclass(frozen=True, slots=True)
-class _Vit:
-    """Shape of an image encoder."""
-
-    width: int
-    depth: int
-    heads: int
-    global_blocks: tuple[int, ...]
-    window: int = 14
-
-
-_VITS = (
-    _Vit(768, 12, 12, (2, 5, 8, 11)),
-    _Vit(1024, 24, 16, (5, 11, 17, 23)),
-    _Vit(1280, 32, 16, (7, 15, 23, 31)),
-)
 
 
 def load(
@@ -63,7 +41,7 @@ def load(
     Parameters
     ----------
     weights : Path or str
-        A state dict of ViT-B, L or H; see `load_state_dict`.
+        A state dict, see `load_state_dict`.
     model : str
         Whose weights they are, of `napari_medfm.models.catalogue.SAM_FAMILY`: the layout does not tell.
     sha256 : str, optional
@@ -80,7 +58,7 @@ def load(
     """
     if weights is None:
         raise WeightsError(model, "needs a file of weights", "Give weights=, such as sam_vit_b_01ec64.pth.")
-    sam = _build(load_state_dict(weights, sha256=sha256), Path(weights).name)
+    sam = build(load_state_dict(weights, sha256=sha256), Path(weights).name)
     return SamModel(sam, SAM_FAMILY[model], device=device, precision=precision)
 
 
@@ -101,7 +79,7 @@ def build_small_sam(seed: int = 0, image_size: int = 256, *, width: int = 64, de
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sam = _assemble(_Vit(width, depth, heads, (depth - 1,), window=8), image_size)
+        sam = assemble(Vit(width, depth, heads, (depth - 1,), window=8), image_size)
         for name, parameter in sam.named_parameters():
             if "pos" in name:  # zero when new: without them every position looks the same
                 nn.init.normal_(parameter, std=0.5)
@@ -159,7 +137,7 @@ class SamModel:
         square = self._recipe.frame(shape, self._spec.input_size).image(image)
         with enough_memory(self._spec.title):
             features = self._sam.image_encoder(square.to(self._device))[0]
-        stored = features.cpu().numpy().astype(self._spec.precision)
+        stored = features.contiguous().cpu().numpy().astype(self._spec.precision)  # files expect C order
         return ImageEmbedding({"features": stored}, shape, self._spec.encoder_digest)
 
     @torch.inference_mode()
@@ -227,7 +205,7 @@ class SamModel:
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What the prompt encoder takes: (1, n, 2) xy and (1, n) labels, (1, 4) xyxy, (1, 1, h, w) logits; a lone click?"""
+    """What the prompt encoder takes: (1, n, 2) xy and (1, n) labels, (1, 4) xyxy, (1, 1, h, w) logits."""
 
     points: tuple[Tensor, Tensor] | None
     boxes: Tensor | None
@@ -266,64 +244,12 @@ def _drawn(prompts: PromptSet, image_shape: tuple[int, int]) -> NDArray[np.bool_
     return union
 
 
-def _build(tensors: Mapping[str, Tensor], subject: str) -> Sam:
-    """Build the model that a state dict belongs to, without making weights first, and fill it."""
-    position = tensors.get("image_encoder.pos_embed")
-    grid = tuple(position.shape) if position is not None else ()
-    vit = next((vit for vit in _VITS if len(grid) == 4 and vit.width == grid[3]), None)
-    if vit is None or grid[1] != grid[2]:
-        reason = "is not of a Segment Anything ViT-B, L or H"
-        raise WeightsError(subject, reason, "Choose weights such as sam_vit_b_01ec64.pth.")
-    with torch.device("meta"):
-        sam = _assemble(vit, grid[1] * _PATCH)
-    fit(sam, tensors, subject)
-    # Not part of the state dict, and so still without values.
-    sam.pixel_mean = torch.tensor(_PIXEL_MEAN).view(-1, 1, 1)
-    sam.pixel_std = torch.tensor(_PIXEL_STD).view(-1, 1, 1)
-    return sam
-
-
-def _assemble(vit: _Vit, image_size: int) -> Sam:
-    """Put the package's classes together as its own builder does, for any image size."""
-    grid = image_size // _PATCH
-    return Sam(
-        image_encoder=ImageEncoderViT(
-            depth=vit.depth,
-            embed_dim=vit.width,
-            img_size=image_size,
-            mlp_ratio=4,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
-            num_heads=vit.heads,
-            patch_size=_PATCH,
-            qkv_bias=True,
-            use_rel_pos=True,
-            global_attn_indexes=vit.global_blocks,
-            window_size=vit.window,
-            out_chans=_CHANNELS,
-        ),
-        prompt_encoder=PromptEncoder(
-            embed_dim=_CHANNELS,
-            image_embedding_size=(grid, grid),
-            input_image_size=(image_size, image_size),
-            mask_in_chans=16,
-        ),
-        mask_decoder=MaskDecoder(
-            num_multimask_outputs=3,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=_CHANNELS, mlp_dim=2048, num_heads=8),
-            transformer_dim=_CHANNELS,
-            iou_head_depth=3,
-            iou_head_hidden_dim=256,
-        ),
-        pixel_mean=list(_PIXEL_MEAN),
-        pixel_std=list(_PIXEL_STD),
-    )
-
-
 def _spec(sam: Sam, precision: str, entry: ModelEntry, recipe: Recipe) -> ModelSpec:
     facts = entry.facts
     state = sam.state_dict()
     encoder = {key: tensor for key, tensor in state.items() if key.startswith("image_encoder.")}
     side = sam.image_encoder.img_size
+    cells = np.prod(sam.prompt_encoder.image_embedding_size).item()
     return ModelSpec(
         name=entry.name,
         title=facts.title,
@@ -331,7 +257,7 @@ def _spec(sam: Sam, precision: str, entry: ModelEntry, recipe: Recipe) -> ModelS
         prompt_kinds=recipe.prompt_kinds,
         input_size=side,
         preprocessing=recipe.preprocessing,
-        embedding_bytes=_CHANNELS * (side // _PATCH) ** 2 * np.dtype(precision).itemsize,
+        embedding_bytes=CHANNELS * cells * np.dtype(precision).itemsize,
         cacheable=True,
         precision=precision,
         tier=facts.tier,

@@ -9,8 +9,7 @@ from suites.backend import PLANE, SHAPES, BackendSuite, assert_same, click, disc
 from torch import nn
 
 from napari_medfm.errors import ModelError, WeightsError
-from napari_medfm.models import MaskPrediction, available_models, load_model
-from napari_medfm.models.backends import sam as backend
+from napari_medfm.models import MaskPrediction, available_models, load_model, sam_layouts
 from napari_medfm.models.backends.sam import SamModel, build_small_sam, load
 from napari_medfm.models.weights import state_digest
 from napari_medfm.prompts import Box, Lasso, MaskPrompt, PromptSet, Scribble, as_points
@@ -227,20 +226,20 @@ class TestSmallBuild:
 
 
 class TestArchitecture:
-    @pytest.mark.parametrize(("name", "vit"), [*zip(("vit_b", "vit_l", "vit_h"), backend._VITS, strict=True)])
+    @pytest.mark.parametrize(("name", "vit"), [*zip(("vit_b", "vit_l", "vit_h"), sam_layouts.VITS, strict=True)])
     def test_has_the_weights_of_the_packages_own_build(self, name, vit):
         with torch.device("meta"):  # shapes without values, whatever the size
             expected = sam_model_registry[name]().state_dict()
-            found = backend._assemble(vit, 1024).state_dict()
+            found = sam_layouts.assemble(vit, 1024).state_dict()
         assert list(found) == list(expected)
         assert all(found[key].shape == expected[key].shape for key in expected)
 
     @pytest.mark.parametrize("side", [256, 1024])
-    @pytest.mark.parametrize("vit", backend._VITS, ids=["vit_b", "vit_l", "vit_h"])
+    @pytest.mark.parametrize("vit", sam_layouts.VITS, ids=["vit_b", "vit_l", "vit_h"])
     def test_is_recognised_with_its_image_size_from_the_weights(self, vit, side):
         with torch.device("meta"):
-            shapes = {key: value.shape for key, value in backend._assemble(vit, side).state_dict().items()}
-        sam = backend._build({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, "model.pth")
+            shapes = {key: value.shape for key, value in sam_layouts.assemble(vit, side).state_dict().items()}
+        sam = sam_layouts.build({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, "model.pth")
         assert len(sam.image_encoder.blocks) == vit.depth
         assert sam.image_encoder.img_size == side
         assert sam.prompt_encoder.mask_input_size == (side // 4, side // 4)
@@ -250,7 +249,7 @@ class TestArchitecture:
 @pytest.fixture
 def small_vit(monkeypatch):
     """Let the loader know an encoder small enough for a test."""
-    monkeypatch.setattr(backend, "_VITS", (*backend._VITS, backend._Vit(64, 2, 2, (1,), window=8)))
+    monkeypatch.setattr(sam_layouts, "VITS", (*sam_layouts.VITS, sam_layouts.Vit(64, 2, 2, (1,), window=8)))
 
 
 @pytest.mark.usefixtures("small_vit")

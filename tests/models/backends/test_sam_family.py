@@ -7,11 +7,11 @@ from skimage.transform import resize
 from suites.backend import PLANE, BackendSuite, click, noise_image
 from torch.nn import functional
 
-from napari_medfm.models import available_models, load_model
-from napari_medfm.models.backends import sam as backend
+from napari_medfm.models import available_models, load_model, sam_layouts
 from napari_medfm.models.backends.sam import SamModel, build_small_sam
 from napari_medfm.models.catalogue import SAM_FAMILY
 from napari_medfm.models.recipes import RECIPES
+from napari_medfm.models.tiny_vit import TinyVitShape
 from napari_medfm.prompts import Box, PromptSet, Scribble, rasterize
 
 SIDE = 128
@@ -32,6 +32,27 @@ class TestConformance(BackendSuite):
     @pytest.fixture
     def model(self, name):
         return family(name, "float16")
+
+
+TINY = {
+    "widths": (16, 24, 32, 48),
+    "depths": (1, 1, 1, 1),
+    "heads": (1, 2, 2, 3),
+    "windows": (3, 3, 5, 4),
+}
+
+
+@pytest.mark.parametrize(("name", "halves_first", "side"), [("mobile-sam", True, 128), ("lite-medsam", False, 32)])
+class TestConformanceOfTinyVit(BackendSuite):
+    """The same with their own encoder."""
+
+    segments = False
+
+    @pytest.fixture
+    def model(self, name, halves_first, side):
+        torch.manual_seed(0)
+        sam = sam_layouts.assemble(TinyVitShape(halves_first, **TINY), side)
+        return SamModel(sam, SAM_FAMILY[name], device="cpu")
 
 
 def decoded(features, points=None, boxes=None, *, multimask):
@@ -106,12 +127,12 @@ def test_every_member_has_a_recipe_and_sees_the_same_image_its_own_way():
         assert np.isfinite(model.encode(image).arrays["features"]).all()
     # The same weights behind another preprocessing are another encoder: a cache never mixes them.
     assert all(len(found) == 1 for found in digests.values())
-    assert len(set.union(*digests.values())) == len(digests) == 3
+    assert len(set.union(*digests.values())) == len(digests) == 4
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_it_is_loaded_from_a_file_under_its_own_name(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(backend, "_VITS", (*backend._VITS, backend._Vit(64, 2, 2, (1,), window=8)))
+    monkeypatch.setattr(sam_layouts, "VITS", (*sam_layouts.VITS, sam_layouts.Vit(64, 2, 2, (1,), window=8)))
     torch.save({"model": SMALL.state_dict()}, tmp_path / "weights.pt")
     model = load_model(name, weights=tmp_path / "weights.pt", device="cpu")
     assert model.spec == family(name, "float16").spec
