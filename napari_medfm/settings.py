@@ -3,7 +3,8 @@
 Environment variables: ``MEDFM_DATA_DIR`` (journals, adapters), ``MEDFM_CACHE_DIR``
 (embeddings, weights), ``MEDFM_CACHE_GB`` (disk budget of the embedding cache),
 ``MEDFM_MEMORY_GB`` (memory budget of the embedding cache), ``MEDFM_THREADS``
-(threads a model may use), ``MEDFM_DEVICE`` (auto, cpu, cuda, mps).
+(threads a model may use), ``MEDFM_DEVICE`` (auto, cpu, cuda, mps), ``MEDFM_MIRROR``
+(address of a folder with weights), ``MEDFM_OFFLINE`` (1: nothing is downloaded).
 """
 
 import math
@@ -42,6 +43,10 @@ class Settings:
         Threads a model may use on the CPU.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    mirror : str
+        Address of a folder from which weights are downloaded instead of their publishers'; empty for these.
+    offline : bool
+        Whether nothing may be downloaded.
     """
 
     data_dir: Path
@@ -50,6 +55,8 @@ class Settings:
     memory_bytes: int = 2 * _GB
     threads: int = 1
     device: str = "auto"
+    mirror: str = ""
+    offline: bool = False
 
     @property
     def sessions_dir(self) -> Path:
@@ -87,6 +94,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         memory_bytes=int(_number(environ, "MEDFM_MEMORY_GB", 2) * _GB),
         threads=max(1, int(_number(environ, "MEDFM_THREADS", (os.cpu_count() or 2) - 1))),
         device=_device(environ),
+        mirror=environ.get("MEDFM_MIRROR") or "",
+        offline=(environ.get("MEDFM_OFFLINE") or "0") not in {"0", "false", "no"},
     )
 
 

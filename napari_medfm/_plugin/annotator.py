@@ -97,6 +97,7 @@ class Annotator:
             (panel.plane_cycle_requested, self._cycle_planes),
             (panel.model_selected, self._model.choose),
             (panel.weights_chosen, self._model.choose_weights),
+            (panel.download_requested, self._model.download),
             (panel.tool_selected, self._select_tool),
             (panel.sign_toggled, self._set_positive),
             (panel.hover_toggled, self._set_hover),

@@ -8,13 +8,13 @@ from napari_medfm._napari.notices import tell
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.inference import DiskStore, MemoryStore, Predictor, TieredStore, open_lane
-from napari_medfm.models import available_models, load_model
+from napari_medfm.models import WeightsFile, available_models, load_model
 from napari_medfm.settings import DEFAULT_MODEL, load_settings
 from napari_medfm.workers import Lane, Latest
 
 
 class Engine:
-    """What all panels of a process share: the device's lane, one for files, the embeddings.
+    """What all panels of a process share: the device's lane, one for files, one for downloads, the embeddings.
 
     Obtained with `hold`, given back with `release`; the last one to do so ends the threads.
     """
@@ -25,7 +25,9 @@ class Engine:
         settings = load_settings()
         self.wanted_device = settings.device
         self.device = open_lane(settings)
+        self.settings = settings
         self.files = Lane("files")
+        self.downloads = Lane("downloads")
         disk = DiskStore(settings.embeddings_dir, settings.cache_bytes)
         self.store = TieredStore([MemoryStore(settings.memory_bytes), disk])
         self._holders = 0
@@ -45,6 +47,7 @@ class Engine:
             Engine._held = None
             self.device.close(wait=False)
             self.files.close(wait=False)
+            self.downloads.close(wait=False)
 
 
 class ModelChoice:
@@ -71,17 +74,25 @@ class ModelChoice:
     ) -> None:
         self._engine, self._panel, self._ready = engine, panel, ready
         self._loading = Latest(engine.device, dispatch)
+        self._fetching = Latest(engine.downloads, dispatch)
+        self._dispatch = dispatch
+        self._download: object | None = None
         self._entries = {entry.name: entry for entry in available_models()}
         self.predictor: Predictor | None = None
         panel.set_models(tuple(self._entries.values()), DEFAULT_MODEL)
         self.choose(DEFAULT_MODEL)
 
     def choose(self, name: str) -> None:
-        """Load a model; one that needs a weights file waits for it."""
-        if self._entries[name].facts.weights == "file":
-            self._loading.forget()
-            self._panel.set_weights(None)
-            self._panel.set_model_status("Choose the file of its weights")
+        """Load a model; one that needs a weights file waits for it, unless it was downloaded before."""
+        facts = self._entries[name].facts
+        needs_file = facts.weights in {"file", "download"}
+        there = facts.file.find(self._engine.settings.weights_dir) if facts.file is not None else None
+        if needs_file:
+            self._panel.set_weights(there)
+        if needs_file and there is None:
+            self.stop()
+            choice = "Download its weights, or choose their file" if facts.file else "Choose the file of its weights"
+            self._panel.set_model_status(choice)
         else:
             self._load(name)
 
@@ -89,11 +100,46 @@ class ModelChoice:
         """Load a model with the weights of a file."""
         self._load(name, weights=file)
 
+    def download(self, name: str) -> None:
+        """Download the weights of a model, and load it; whatever else is chosen meanwhile stops that."""
+        file = self._entries[name].facts.file
+        if file is None:
+            return
+        self.stop()
+        token = self._download = object()
+        shown = -1
+
+        def report(done: int, total: int) -> None:
+            nonlocal shown
+            if self._download is not token:
+                raise InterruptedError
+            percent = 100 * done // max(total, 1)
+            if percent != shown:
+                shown = percent
+                self._dispatch(lambda: self._show_download(token, f"Downloading {file.name}: {percent} %"))
+
+        self._show_download(token, f"Downloading {file.name}")
+        self._fetching.ask(lambda: self._fetch(file, report), lambda _: self.choose(name), self._failed)
+
     def stop(self) -> None:
-        """Drop what is being loaded."""
+        """Drop what is being loaded or downloaded; the next download goes on where this one was."""
+        self._download = None
+        self._fetching.forget()
         self._loading.forget()
 
+    def _fetch(self, file: WeightsFile, report: Callable[[int, int], None]) -> Path:
+        from napari_medfm.models.downloads import fetch_weights  # who never downloads never waits for this
+
+        settings = self._engine.settings
+        folder, mirror, offline = settings.weights_dir, settings.mirror, settings.offline
+        return fetch_weights(file, folder, mirror=mirror, offline=offline, report=report)
+
+    def _show_download(self, token: object, text: str) -> None:
+        if self._download is token:
+            self._panel.set_model_status(text, busy=True)
+
     def _load(self, name: str, **options: Any) -> None:
+        self.stop()
         self._panel.set_model_status(f"Loading {self._entries[name].facts.title}", busy=True)
         store = self._engine.store
         self._loading.ask(lambda: Predictor(load_model(name, **options), store), self._loaded, self._failed)

@@ -10,7 +10,7 @@ from superqt.utils import signals_blocked
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.section import Banner, Line, Paragraph, Section, choice, row
 from napari_medfm.errors import MedfmError
-from napari_medfm.models import ModelEntry, ModelFacts
+from napari_medfm.models import ModelEntry, ModelFacts, WeightsFile
 
 _WEIGHTS = "Weights (*.pth *.pt *.safetensors);;All files (*)"
 
@@ -20,12 +20,13 @@ class ModelSection(Section):
 
     Attributes
     ----------
-    model_selected, weights_chosen : Signal
+    model_selected, weights_chosen, download_requested : Signal
         As in `MedfmPanel`.
     """
 
     model_selected = Signal(str)
     weights_chosen = Signal(str, object)
+    download_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Model", parent)
@@ -73,6 +74,7 @@ class ModelSection(Section):
         self.facts = Paragraph(tip="What the model was made for, how it was made, and its licence")
         self.weights = Line("No weights file", tip="The weights file of this model")
         self.choose = CompactButton("Choose…", "Choose the file that holds the weights of this model")
+        self.download = CompactButton("Download", "Download the weights of this model")
         self.status = Line("No model loaded", tip="State of the model")
         self.busy = QProgressBar(maximum=0, textVisible=False, visible=False)
         self.busy.setMaximumHeight(6)
@@ -81,13 +83,14 @@ class ModelSection(Section):
         self.fallback, self.failure = Banner("warning"), Banner("warning")
         self.rows.addWidget(self.models)
         self.rows.addWidget(self.facts)
-        self.rows.addLayout(row(self.weights, self.choose, stretch=0))
+        self.rows.addLayout(row(self.weights, self.download, self.choose, stretch=0))
         for part in (self.busy, self.status, self.device, self.fallback, self.failure):
             self.rows.addWidget(part)
 
     def _wire(self) -> None:
         self.models.activated.connect(self._select)
         self.choose.clicked.connect(self._ask_for_weights)
+        self.download.clicked.connect(lambda: self.download_requested.emit(self.models.currentData().name))
 
     def _entry(self) -> ModelEntry | None:
         entry: ModelEntry | None = self.models.currentData()
@@ -102,9 +105,12 @@ class ModelSection(Section):
     def _show_facts(self) -> None:
         entry = self._entry()
         self.facts.setText(describe_model(entry.facts) if entry is not None else "")
-        needs_file = entry is not None and entry.facts.weights == "file"
-        self.weights.setVisible(needs_file)
-        self.choose.setVisible(needs_file)
+        source = entry.facts.weights if entry is not None else "none"
+        for part in (self.weights, self.choose):
+            part.setVisible(source in {"file", "download"})
+        self.download.setVisible(source == "download")
+        if entry is not None and entry.facts.file is not None:
+            self.download.setToolTip(f"Download {_sized(entry.facts.file)}, under its licence: {entry.facts.licence}")
 
     def _ask_for_weights(self) -> None:
         entry = self._entry()
@@ -119,6 +125,10 @@ class ModelSection(Section):
     def _take_weights(self, name: str, file: Path) -> None:
         self.set_weights(file)
         self.weights_chosen.emit(name, file)
+
+
+def _sized(file: WeightsFile) -> str:
+    return f"{file.name} ({file.size / 1e6:.0f} MB)" if file.size else file.name
 
 
 def describe_model(facts: ModelFacts) -> str:

@@ -49,6 +49,8 @@ class MedfmPanel(QWidget):
         Registry name of a model.
     weights_chosen : Signal(str, Path)
         Registry name of the model and the weights file to load into it.
+    download_requested : Signal(str)
+        Registry name of a model whose weights shall be downloaded.
     tool_selected : Signal(str)
         One of `TOOLS`: point, box, scribble, lasso, brush, eraser, move.
     sign_toggled : Signal(bool)
@@ -74,6 +76,7 @@ class MedfmPanel(QWidget):
     plane_cycle_requested = Signal()
     model_selected = Signal(str)
     weights_chosen = Signal(str, object)
+    download_requested = Signal(str)
     tool_selected = Signal(str)
     sign_toggled = Signal(bool)
     hover_toggled = Signal(bool)
@@ -207,6 +210,7 @@ class MedfmPanel(QWidget):
             (image.plane_cycle_requested, self.plane_cycle_requested),
             (model.model_selected, self.model_selected),
             (model.weights_chosen, self.weights_chosen),
+            (model.download_requested, self.download_requested),
             (prompts.tool_selected, self.tool_selected),
             (prompts.sign_toggled, self.sign_toggled),
             (prompts.hover_toggled, self.hover_toggled),

@@ -48,6 +48,7 @@ from napari_medfm.cli.terminal import (
     show,
     track,
 )
+from napari_medfm.cli.zoo import models_app
 from napari_medfm.errors import (
     JournalDamagedError,
     MedfmError,
@@ -113,6 +114,7 @@ session_app = typer.Typer(no_args_is_help=True, help="The journals of what was d
 app.add_typer(session_app, name="session")
 cache_app = typer.Typer(no_args_is_help=True, help="The embeddings kept on disk; all of them can be made again.")
 app.add_typer(cache_app, name="cache")
+app.add_typer(models_app, name="models")
 
 Image = Annotated[Path, typer.Argument(help="NIfTI file, 2-D PNG, JPEG or TIFF, or a DICOM folder.")]
 ModelName = Annotated[str, typer.Option("--model", help="Name of the model; see the command 'models'.")]
@@ -242,14 +244,6 @@ def embed(
         for progress in steps:
             move(progress.done, progress.total)
     return {"image": volume.name, "model": model, "axis": axis.value, "planes": len(planes)}
-
-
-@app.command()
-def models() -> list[Row]:
-    """List the models that can be loaded."""
-    from napari_medfm.models import available_models
-
-    return [{"name": entry.name, **asdict(entry.facts)} for entry in available_models()]
 
 
 @session_app.command("verify")

@@ -5,7 +5,14 @@ not: backends are imported when a model is loaded. Knows images and prompts;
 knows neither caches nor sessions.
 """
 
-from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelFacts, ModelSpec, PromptableModel
+from napari_medfm.models.base import (
+    ImageEmbedding,
+    MaskPrediction,
+    ModelFacts,
+    ModelSpec,
+    PromptableModel,
+    WeightsFile,
+)
 from napari_medfm.models.catalogue import available_models, load_model, register_model
 from napari_medfm.models.registry import ModelEntry, ModelRegistry
 
@@ -17,6 +24,7 @@ __all__ = [
     "ModelRegistry",
     "ModelSpec",
     "PromptableModel",
+    "WeightsFile",
     "available_models",
     "load_model",
     "register_model",

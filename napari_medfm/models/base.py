@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,33 @@ Tier = Literal["classical", "general natural", "general medical", "modality", "o
 Origin = Literal["no training", "adapted", "from scratch"]
 PromptKind = Literal["point", "box", "scribble", "lasso", "mask"]
 WeightsSource = Literal["none", "package", "download", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """A published file of weights.
+
+    Attributes
+    ----------
+    name : str
+        Of the file.
+    url : str
+        Where its publisher offers it; empty if nowhere that can be relied on.
+    digest : str
+        What it must be, such as ``sha256:...``, or ``md5:...`` where the publisher gives no better.
+    size : int
+        In bytes; 0 if not known.
+    """
+
+    name: str
+    url: str = ""
+    digest: str = ""
+    size: int = 0
+
+    def find(self, folder: Path) -> Path | None:
+        """Return where it was downloaded to, or None; only its size is looked at."""
+        path = folder / self.name
+        return path if path.is_file() and self.size in {0, path.stat().st_size} else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +65,8 @@ class ModelFacts:
         Of a model with the layout of Segment Anything: how it is asked, see `napari_medfm.models.recipes`.
     note : str
         What a person should know before using it, in one sentence.
+    file : WeightsFile, optional
+        The weights, where they are one published file.
     """
 
     title: str
@@ -47,6 +77,7 @@ class ModelFacts:
     weights: WeightsSource = "none"
     recipe: str = ""
     note: str = ""
+    file: WeightsFile | None = None
 
 
 @dataclass(frozen=True, slots=True)

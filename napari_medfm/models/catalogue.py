@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
-from napari_medfm.models.base import ModelFacts, PromptableModel
+from napari_medfm.models.base import ModelFacts, PromptableModel, WeightsFile
 from napari_medfm.models.registry import ModelEntry, ModelRegistry
 
 ENTRY_POINT_GROUP = "napari_medfm.models"
@@ -23,15 +23,45 @@ def _like_sam(name: str, facts: ModelFacts) -> ModelEntry:
     return ModelEntry(name, _SAM, facts, {"model": name})
 
 
-SAM = _like_sam(
+def _original(name: str, title: str, file: WeightsFile) -> ModelEntry:
+    licence = "Apache-2.0"
+    facts = ModelFacts(title, "general natural", "from scratch", licence, weights="download", recipe="sam", file=file)
+    return _like_sam(name, facts)
+
+
+# The publisher's own digest is the beginning of the md5 in each name; the SHA-256 were published by others who had the
+# files. None of them was downloaded where this was written: a file that differs is refused, and can be brought by hand.
+_META = "https://dl.fbaipublicfiles.com/segment_anything"
+
+SAM = _original(
     "sam",
-    ModelFacts(
-        "Segment Anything (ViT-B, L or H)",
-        tier="general natural",
-        origin="from scratch",
-        licence="Apache-2.0",
-        weights="file",
-        recipe="sam",
+    "Segment Anything (ViT-B)",
+    WeightsFile(
+        "sam_vit_b_01ec64.pth",
+        f"{_META}/sam_vit_b_01ec64.pth",
+        "sha256:ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        375_042_383,
+    ),
+)
+
+SAM_L = _original(
+    "sam-l",
+    "Segment Anything (ViT-L)",
+    WeightsFile(
+        "sam_vit_l_0b3195.pth",
+        f"{_META}/sam_vit_l_0b3195.pth",
+        "sha256:3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    ),
+)
+
+SAM_H = _original(
+    "sam-h",
+    "Segment Anything (ViT-H)",
+    WeightsFile(
+        "sam_vit_h_4b8939.pth",
+        f"{_META}/sam_vit_h_4b8939.pth",
+        "sha256:a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+        2_564_550_879,
     ),
 )
 
@@ -40,13 +70,31 @@ MEDSAM = _like_sam(
     ModelFacts(
         "MedSAM (ViT-B)",
         licence="Apache-2.0",
-        weights="file",
+        weights="download",
         recipe="medsam",
+        file=WeightsFile(
+            "medsam_vit_b.pth",
+            "https://zenodo.org/records/10689643/files/medsam_vit_b.pth",
+            "md5:3bb6db55bd0c9ca30b61248bca72f8d6",
+        ),
         note="Trained with boxes only: draw a box first, clicks correct little.",
     ),
 )
 
-MEDICOSAM = _like_sam("medicosam", ModelFacts("MedicoSAM (ViT-B)", licence="MIT", weights="file", recipe="sam"))
+MEDICOSAM = _like_sam(
+    "medicosam",
+    ModelFacts(
+        "MedicoSAM (ViT-B)",
+        licence="MIT",
+        weights="download",
+        recipe="sam",
+        file=WeightsFile(
+            "medicosam_vit_b.pt",
+            "https://owncloud.gwdg.de/index.php/s/f5Ol4FrjPQWfjUF/download",
+            "xxh128:40169f1e3c03a4b67bff58249c176d92",
+        ),
+    ),
+)
 
 MICRO_SAM = _like_sam(
     "micro-sam",
@@ -72,7 +120,18 @@ SCRIBBLEPROMPT_SAM = _like_sam(
 
 MOBILE_SAM = _like_sam(
     "mobile-sam",
-    ModelFacts("MobileSAM", tier="general natural", licence="Apache-2.0", weights="file", recipe="sam"),
+    ModelFacts(
+        "MobileSAM",
+        tier="general natural",
+        licence="Apache-2.0",
+        weights="download",
+        recipe="sam",
+        file=WeightsFile(
+            "mobile_sam.pt",
+            "https://raw.githubusercontent.com/ChaoningZhang/MobileSAM/master/weights/mobile_sam.pt",
+            "md5:f3c0d8cda613564d499310dab6c812cd",
+        ),
+    ),
 )
 
 LITE_MEDSAM = _like_sam(
@@ -86,7 +145,7 @@ LITE_MEDSAM = _like_sam(
     ),
 )
 
-_MEMBERS = (SAM, MOBILE_SAM, MEDSAM, LITE_MEDSAM, MEDICOSAM, MICRO_SAM, SCRIBBLEPROMPT_SAM)
+_MEMBERS = (SAM, SAM_L, SAM_H, MOBILE_SAM, MEDSAM, LITE_MEDSAM, MEDICOSAM, MICRO_SAM, SCRIBBLEPROMPT_SAM)
 
 SAM_FAMILY = {entry.name: entry for entry in _MEMBERS}
 """State dicts of one layout; each has a `napari_medfm.models.recipes.Recipe` of its own."""

@@ -62,6 +62,22 @@ def test_weights_are_asked_for_only_where_the_person_brings_them(section):
     assert section.choose.isVisible()
 
 
+def test_a_download_is_offered_where_the_publisher_has_a_file_with_size_and_licence(section):
+    asked = []
+    section.download_requested.connect(asked.append)
+    choose(section, "scribbleprompt-sam")
+    assert section.choose.isVisible()
+    assert not section.download.isVisible()
+    choose(section, "sam")
+    assert section.download.isVisible()
+    assert section.download.toolTip() == "Download sam_vit_b_01ec64.pth (375 MB), under its licence: Apache-2.0"
+    section.download.click()
+    assert asked == ["sam"]
+    choose(section, "compact")
+    assert not section.download.isVisible()
+    assert not section.choose.isVisible()
+
+
 def test_a_chosen_weights_file_is_told_with_its_model_and_shown_without_its_folder(qtbot, section, tmp_path):
     file = tmp_path / "sam_vit_b.pth"
     file.touch()

@@ -83,7 +83,7 @@ class TestRegistering:
     def test_the_facts_are_known_before_loading(self):
         facts = {entry.name: entry.facts for entry in available_models()}
         assert facts["random_walker"].weights == "none"
-        assert facts["sam"].weights == "file"
+        assert facts["sam"].weights == "download"
         assert facts["sam"].licence == "Apache-2.0"
 
     def test_without_facts_the_title_is_the_name(self):

@@ -24,6 +24,7 @@ from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build
 from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet, Scribble, as_points, rasterize
+from napari_medfm.settings import load_settings
 
 _SURE = 1e-3  # a mask says 0.1 % or 99.9 %: logits of about 7, as large as the decoder's own
 
@@ -36,12 +37,12 @@ def load(
     device: str | None = None,
     precision: str = "float16",
 ) -> "SamModel":
-    """Load a model of the Segment Anything family from a file of weights.
+    """Load a model of the Segment Anything family.
 
     Parameters
     ----------
-    weights : Path or str
-        A state dict, see `load_state_dict`.
+    weights : Path or str, optional
+        A state dict, see `load_state_dict`; by default the file that was downloaded before.
     model : str
         Whose weights they are, of `napari_medfm.models.catalogue.SAM_FAMILY`: the layout does not tell.
     sha256 : str, optional
@@ -54,12 +55,20 @@ def load(
     Raises
     ------
     WeightsError
-        No file was given, or it was refused.
+        No file was given or downloaded, or it was refused.
     """
-    if weights is None:
-        raise WeightsError(model, "needs a file of weights", "Give weights=, such as sam_vit_b_01ec64.pth.")
+    weights = weights or _downloaded(model)
     sam = build(load_state_dict(weights, sha256=sha256), Path(weights).name)
     return SamModel(sam, SAM_FAMILY[model], device=device, precision=precision)
+
+
+def _downloaded(model: str) -> Path:
+    file = SAM_FAMILY[model].facts.file
+    found = None if file is None else file.find(load_settings().weights_dir)
+    if found is None:
+        step = "Choose one (weights=)." if file is None else f"Download it ('napari-medfm models download {model}')."
+        raise WeightsError(model, "needs a file of weights", step)
+    return found
 
 
 def build_small_sam(seed: int = 0, image_size: int = 256, *, width: int = 64, depth: int = 2, heads: int = 2) -> Sam:
