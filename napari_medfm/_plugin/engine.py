@@ -116,7 +116,7 @@ class ModelChoice:
             percent = 100 * done // max(total, 1)
             if percent != shown:
                 shown = percent
-                self._dispatch(lambda: self._show_download(token, f"Downloading {file.name}: {percent} %"))
+                self._dispatch(lambda: self._show_download(token, f"{percent} % of {file.name}"))
 
         self._show_download(token, f"Downloading {file.name}")
         self._fetching.ask(lambda: self._fetch(file, report), lambda _: self.choose(name), self._failed)

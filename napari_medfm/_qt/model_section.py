@@ -52,7 +52,7 @@ class ModelSection(Section):
 
     def set_weights(self, file: Path | None) -> None:
         """Show which weights file is in use, by its name only."""
-        self.weights.setText(file.name if file is not None else "No weights file")
+        self.weights.setText(file.name if file is not None else "No file")
 
     def set_device(self, text: str, *, fell_back: bool = False) -> None:
         """Show the device, and announce if it is not the one asked for."""
@@ -72,7 +72,7 @@ class ModelSection(Section):
         self.models.setAccessibleName("Model")
         self.models.setPlaceholderText("Choose a model")
         self.facts = Paragraph(tip="What the model was made for, how it was made, and its licence")
-        self.weights = Line("No weights file", tip="The weights file of this model")
+        self.weights = Line("No file", tip="The weights file of this model")
         self.choose = CompactButton("Choose…", "Choose the file that holds the weights of this model")
         self.download = CompactButton("Download", "Download the weights of this model")
         self.status = Line("No model loaded", tip="State of the model")

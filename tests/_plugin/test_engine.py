@@ -72,7 +72,7 @@ def test_weights_are_downloaded_shown_and_loaded(choice, published, qtbot):
     choice.download("published")
     qtbot.waitUntil(lambda: len(ready) == 2, timeout=20_000)
     assert shown[0] == "Downloading weights.pth"
-    assert "Downloading weights.pth: 100 %" in shown
+    assert "100 % of weights.pth" in shown
     assert shown[-1] == "Ready"
     assert panel.model.weights.text() == "weights.pth"
     assert published.find(load_settings().weights_dir).read_bytes() == CONTENT
