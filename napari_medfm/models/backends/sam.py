@@ -17,9 +17,10 @@ from napari_medfm.errors import ModelError, WeightsError
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.catalogue import SAM, SAM_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
-from napari_medfm.models.devices import choose_device, enough_memory
+from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
 from napari_medfm.models.recipes import RECIPES, Recipe
 from napari_medfm.models.registry import ModelEntry
+from napari_medfm.models.sam_attention import fuse_attention
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build
 from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest
@@ -114,17 +115,27 @@ class SamModel:
         See `choose_device`.
     precision : str
         Number format of the embeddings, ``float16`` or ``float32``; the decoder computes in float32.
+    reduced : bool, optional
+        Whether the encoder computes in bfloat16; by default where the device does so itself.
     """
 
     def __init__(
-        self, sam: Sam, entry: ModelEntry = SAM, *, device: str | None = None, precision: str = "float16"
+        self,
+        sam: Sam,
+        entry: ModelEntry = SAM,
+        *,
+        device: str | None = None,
+        precision: str = "float16",
+        reduced: bool | None = None,
     ) -> None:
         if precision not in {"float16", "float32"}:
             raise ModelError(entry.name, f"cannot store embeddings as {precision!r}", "Choose float16 or float32.")
         self._device = choose_device(device)
+        self._reduced = computes_bfloat16(self._device) if reduced is None else reduced
         self._recipe = RECIPES[entry.facts.recipe]
         self._spec = _spec(sam, precision, entry, self._recipe)
         self._sam = sam.eval().requires_grad_(requires_grad=False).to(self._device)
+        fuse_attention(self._sam.image_encoder)
         with torch.inference_mode():
             self._positions = self._sam.prompt_encoder.get_dense_pe()
 
@@ -144,8 +155,11 @@ class SamModel:
         check_image(image)
         shape = (image.shape[0], image.shape[1])
         square = self._recipe.frame(shape, self._spec.input_size).image(image)
-        with enough_memory(self._spec.title):
-            features = self._sam.image_encoder(square.to(self._device))[0]
+        with (
+            enough_memory(self._spec.title),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced),
+        ):
+            features = self._sam.image_encoder(square.to(self._device))[0].float()
         stored = features.contiguous().cpu().numpy().astype(self._spec.precision)  # files expect C order
         return ImageEmbedding({"features": stored}, shape, self._spec.encoder_digest)
 

@@ -20,7 +20,7 @@ OTHERS = sorted(SAM_FAMILY.keys() - {"sam"})
 
 
 def family(name, precision="float32"):
-    return SamModel(SMALL, SAM_FAMILY[name], device="cpu", precision=precision)
+    return SamModel(SMALL, SAM_FAMILY[name], device="cpu", precision=precision, reduced=False)
 
 
 @pytest.mark.parametrize("name", OTHERS)
