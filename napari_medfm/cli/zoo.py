@@ -1,6 +1,7 @@
 """The commands ``models``: what can be loaded, what is known of it, and its weights."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,6 +83,19 @@ def verify(name: Annotated[str | None, typer.Argument(help="Of the model; by def
     if not all(row["intact"] for row in rows):
         raise Flawed(rows, DAMAGED)
     return rows
+
+
+@models_app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="For the new model: lower-case letters, digits, '_', '.' and '-'.")],
+    weights: Annotated[Path, typer.Option(help="Its file, which stays where it is.")],
+    like: Annotated[str, typer.Option(help="The model whose architecture and preprocessing it has, such as medsam.")],
+    title: Annotated[str, typer.Option(help="Shown to people; by default the name.")] = "",
+) -> Row:
+    """Add a checkpoint of one's own, such as a fine-tuned MedSAM; its digest is remembered."""
+    from napari_medfm.models import add_model
+
+    return _row(add_model(name, like, weights, title))
 
 
 def _row(entry: "ModelEntry") -> Row:

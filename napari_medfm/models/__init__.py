@@ -13,7 +13,7 @@ from napari_medfm.models.base import (
     PromptableModel,
     WeightsFile,
 )
-from napari_medfm.models.catalogue import available_models, load_model, register_model
+from napari_medfm.models.catalogue import add_model, available_models, load_model, register_model
 from napari_medfm.models.registry import ModelEntry, ModelRegistry
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "ModelSpec",
     "PromptableModel",
     "WeightsFile",
+    "add_model",
     "available_models",
     "load_model",
     "register_model",

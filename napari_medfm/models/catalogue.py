@@ -1,11 +1,15 @@
 """The models this package brings, and the registry everything uses unless given another."""
 
-from collections.abc import Callable
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
+from napari_medfm.errors import UnknownModelError
 from napari_medfm.models.base import ModelFacts, PromptableModel, WeightsFile
+from napari_medfm.models.own import describe_checkpoint, own_entries, read_own, write_own
 from napari_medfm.models.registry import ModelEntry, ModelRegistry
+from napari_medfm.settings import load_settings
 
 ENTRY_POINT_GROUP = "napari_medfm.models"
 """Entry-point group in which other packages offer a `ModelEntry`."""
@@ -156,9 +160,20 @@ COMPACT = ModelEntry(
     facts=ModelFacts("Compact (built in)", origin="from scratch", licence="CC-BY-SA-4.0", weights="package"),
 )
 
-DEFAULT_REGISTRY = ModelRegistry(
-    (COMPACT, RANDOM_WALKER, *SAM_FAMILY.values()), lambda: entry_points(group=ENTRY_POINT_GROUP)
-)
+FAMILIES = {COMPACT.name: COMPACT, **SAM_FAMILY}
+"""Models whose checkpoints anyone may add, see `add_model`."""
+
+
+def _discover() -> Iterator[EntryPoint | ModelEntry]:
+    yield from entry_points(group=ENTRY_POINT_GROUP)
+    yield from own_entries(_own_list(), FAMILIES)
+
+
+def _own_list() -> Path:
+    return load_settings().data_dir / "models.json"
+
+
+DEFAULT_REGISTRY = ModelRegistry((COMPACT, RANDOM_WALKER, *SAM_FAMILY.values()), _discover)
 """The registry of this process."""
 
 
@@ -184,6 +199,41 @@ def register_model(
         The name is taken, or name or factory is malformed.
     """
     return registry.register(ModelEntry(name, factory, facts or ModelFacts(title=name)))
+
+
+def add_model(name: str, like: str, weights: Path, title: str = "") -> ModelEntry:
+    """Add a checkpoint of a known family for good, such as a fine-tuned MedSAM; it is loaded once to see that it fits.
+
+    Parameters
+    ----------
+    name : str
+        For the registry.
+    like : str
+        One of `FAMILIES`: whose architecture and preprocessing it has.
+    weights : Path
+        Its file, which stays where it is. Its digest is remembered: another file in its place will be refused.
+    title : str
+        Shown to people; by default the name.
+
+    Raises
+    ------
+    ModelError
+        The name is taken or malformed, or the family unknown; `WeightsError` if the file does not fit.
+    WriteError
+        The list of added models cannot be written.
+    """
+    if like not in FAMILIES:
+        raise UnknownModelError(repr(like), "is no family of models", f"Choose one of: {', '.join(FAMILIES)}.")
+    model = describe_checkpoint(name, like, weights, title)
+    entry = model.entry(FAMILIES[like])
+    entry.load()
+    take_out = DEFAULT_REGISTRY.register(entry)
+    try:
+        write_own(_own_list(), (*read_own(_own_list()), model))
+    except BaseException:
+        take_out()
+        raise
+    return entry
 
 
 def load_model(name: str, *, registry: ModelRegistry = DEFAULT_REGISTRY, **options: Any) -> PromptableModel:

@@ -86,14 +86,14 @@ class ModelRegistry:
     entries : iterable of ModelEntry
         What it holds from the start.
     discover : callable
-        Returns the entry points of other packages; called once, on first use.
+        Returns the entry points of other packages, and entries known only then; called once, on first use.
     """
 
     def __init__(
-        self, entries: Iterable[ModelEntry] = (), discover: Callable[[], Iterable[EntryPoint]] = tuple
+        self, entries: Iterable[ModelEntry] = (), discover: Callable[[], Iterable[EntryPoint | ModelEntry]] = tuple
     ) -> None:
         self._entries: dict[str, ModelEntry] = {}
-        self._discover: Callable[[], Iterable[EntryPoint]] | None = discover
+        self._discover: Callable[[], Iterable[EntryPoint | ModelEntry]] | None = discover
         for entry in entries:
             self.register(entry)
 
@@ -144,7 +144,7 @@ class ModelRegistry:
         discover, self._discover = self._discover, None
         for point in discover() if discover is not None else ():
             try:
-                self.register(_entry_of(point))
+                self.register(point if isinstance(point, ModelEntry) else _entry_of(point))
             except ModelError as error:
                 # One broken package must not take the other models away.
                 _log.warning("model entry point %r is left out: %s", point.name, error)

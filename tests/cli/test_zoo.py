@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 from suites.web import serve
 from typer.testing import CliRunner
 
 from napari_medfm import cli
-from napari_medfm.models import ModelEntry, ModelFacts, WeightsFile, available_models
-from napari_medfm.models.catalogue import DEFAULT_REGISTRY
+from napari_medfm.errors import WeightsError
+from napari_medfm.models import ModelEntry, ModelFacts, WeightsFile, available_models, load_model
+from napari_medfm.models.backends import compact
+from napari_medfm.models.catalogue import COMPACT, DEFAULT_REGISTRY
+from napari_medfm.models.own import own_entries
 from napari_medfm.settings import load_settings
 
 CONTENT = bytes(range(256)) * 5_000
@@ -93,3 +97,48 @@ def test_what_cannot_be_downloaded_is_said(run, published, monkeypatch):
     assert "needs none" in run("download", "random_walker", code=6).stderr
     monkeypatch.setenv("MEDFM_OFFLINE", "1")
     assert "offline" in run("download", "published", "--yes", code=6).stderr
+
+
+@pytest.fixture
+def own(run, tmp_path, monkeypatch):
+    """Forget afterwards what was added."""
+    monkeypatch.setenv("MEDFM_DATA_DIR", str(tmp_path / "data"))
+    before = dict(DEFAULT_REGISTRY._entries)
+    yield tmp_path / "mine.safetensors"
+    DEFAULT_REGISTRY._entries.clear()
+    DEFAULT_REGISTRY._entries.update(before)
+
+
+def test_a_checkpoint_of_ones_own_is_added_for_good_and_checked(run, own):
+    shutil.copy(compact.WEIGHTS, own)
+    told = json.loads(
+        run("add", "livers", "--like", "compact", "--weights", str(own), "--title", "Livers", "--json").stdout
+    )
+    assert (told["name"], told["title"], told["weights"]) == ("livers", "Livers", "none")
+    model = load_model("livers")
+    assert (model.spec.name, model.spec.title) == ("livers", "Livers")
+    again = own_entries(load_settings().data_dir / "models.json", {"compact": COMPACT})
+    assert [entry.name for entry in again] == ["livers"]
+    assert again[0].load().spec == model.spec
+    run("add", "livers", "--like", "compact", "--weights", str(own), code=6)  # the name is taken
+    own.write_bytes(own.read_bytes()[:-4] + b"oops")
+    with pytest.raises(WeightsError, match="has SHA-256"):
+        load_model("livers")
+
+
+def test_what_does_not_fit_is_not_added(run, own):
+    own.write_bytes(b"nothing")
+    run("add", "livers", "--like", "compact", "--weights", str(own), code=6)
+    run("add", "livers", "--like", "random_walker", "--weights", str(own), code=6)
+    run("add", "livers", "--like", "compact", "--weights", str(own.with_name("missing.pt")), code=6)
+    assert not (load_settings().data_dir / "models.json").exists()
+    assert "livers" not in {entry.name for entry in available_models()}
+
+
+def test_a_damaged_list_takes_no_other_model_away(own, caplog):
+    path = own.with_name("models.json")
+    path.write_text("{")
+    assert own_entries(path, {"compact": COMPACT}) == []
+    path.write_text(json.dumps([{"name": "x", "title": "", "like": "nobody", "file": "f", "sha256": ""}]))
+    assert own_entries(path, {"compact": COMPACT}) == []
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]

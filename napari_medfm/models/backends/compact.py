@@ -9,7 +9,7 @@ import hashlib
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -25,6 +25,7 @@ from napari_medfm.models.checks import check_embedding, check_image, check_promp
 from napari_medfm.models.compact_maps import PromptMaps
 from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork
 from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
+from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.views import View
 from napari_medfm.models.weights import fit, load_state_dict, state_digest
 from napari_medfm.prompts import MaskPrompt, PromptSet, voxel_at
@@ -47,13 +48,22 @@ _OUTSIDE = -12.0  # logit where nothing was looked at
 _SURE = 7.0  # logit of what was drawn
 
 
-def load(weights: Path | str | None = None, *, sha256: str = "", device: str | None = None) -> "CompactModel":
+def load(
+    weights: Path | str | None = None,
+    *,
+    name: str = COMPACT.name,
+    title: str = COMPACT.facts.title,
+    sha256: str = "",
+    device: str | None = None,
+) -> "CompactModel":
     """Load the built-in model.
 
     Parameters
     ----------
     weights : Path or str, optional
         Other weights of the same network, such as newly trained ones; by default those of the package.
+    name, title : str
+        Of a checkpoint of one's own.
     sha256 : str, optional
         The digest that file must have; the package's own file is always checked.
     device : str, optional
@@ -68,7 +78,8 @@ def load(weights: Path | str | None = None, *, sha256: str = "", device: str | N
     with torch.device("meta"):
         network = CompactNetwork()
     fit(network, load_state_dict(path, sha256=expected), path.name)
-    return CompactModel(network, device=device, sha256=expected)
+    facts = replace(COMPACT.facts, title=title)
+    return CompactModel(network, replace(COMPACT, name=name, facts=facts), device=device, sha256=expected)
 
 
 class CompactModel:
@@ -78,16 +89,20 @@ class CompactModel:
     ----------
     network : CompactNetwork
         With its weights; moved to the device.
+    entry : ModelEntry
+        Name and facts.
     device : str, optional
         See `choose_device`.
     sha256 : str, optional
         The digest of the file its weights come from, if that was checked.
     """
 
-    def __init__(self, network: CompactNetwork, *, device: str | None = None, sha256: str = "") -> None:
+    def __init__(
+        self, network: CompactNetwork, entry: ModelEntry = COMPACT, *, device: str | None = None, sha256: str = ""
+    ) -> None:
         self._device = choose_device(device)
         self._fast = computes_bfloat16(self._device)  # of the decoder only: embeddings are the same everywhere
-        self._spec = _spec(network, sha256)
+        self._spec = _spec(network, entry, sha256)
         network.eval().requires_grad_(requires_grad=False)
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
         self._pictures: _Kept[NDArray[np.uint8]] = _Kept(4)
@@ -322,12 +337,12 @@ def _digest(embedding: ImageEmbedding) -> bytes:
     return hashlib.blake2b(embedding.arrays["picture"].tobytes(), digest_size=16).digest()
 
 
-def _spec(network: CompactNetwork, sha256: str) -> ModelSpec:
-    facts = COMPACT.facts
+def _spec(network: CompactNetwork, entry: ModelEntry, sha256: str) -> ModelSpec:
+    facts = entry.facts
     state = network.state_dict()
     encoder = {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
     return ModelSpec(
-        name=COMPACT.name,
+        name=entry.name,
         title=facts.title,
         ndim=2,
         prompt_kinds=frozenset({"point", "box", "scribble", "mask"}),

@@ -4,7 +4,7 @@ ViT-B, L and H, at any image size, and the two kinds of TinyViT, recognised from
 answers equal ``SamPredictor``'s, and every model that kept decoder and layout, each asked by its own `Recipe`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,8 @@ def load(
     weights: Path | str | None = None,
     *,
     model: str = SAM.name,
+    name: str = "",
+    title: str = "",
     sha256: str = "",
     device: str | None = None,
     precision: str = "float16",
@@ -46,6 +48,8 @@ def load(
         A state dict, see `load_state_dict`; by default the file that was downloaded before.
     model : str
         Whose weights they are, of `napari_medfm.models.catalogue.SAM_FAMILY`: the layout does not tell.
+    name, title : str, optional
+        Of a checkpoint of one's own; by default those of `model`.
     sha256 : str, optional
         The digest the file must have.
     device : str, optional
@@ -60,7 +64,9 @@ def load(
     """
     weights = weights or _downloaded(model)
     sam = build(load_state_dict(weights, sha256=sha256), Path(weights).name)
-    return SamModel(sam, SAM_FAMILY[model], device=device, precision=precision)
+    family = SAM_FAMILY[model]
+    entry = replace(family, name=name or family.name, facts=replace(family.facts, title=title or family.facts.title))
+    return SamModel(sam, entry, device=device, precision=precision)
 
 
 def _downloaded(model: str) -> Path:
