@@ -7,11 +7,8 @@ where the object lies, and a square around it is encoded and answered more finel
 
 import hashlib
 import io
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +22,7 @@ from napari_medfm.models.checks import check_embedding, check_image, check_promp
 from napari_medfm.models.compact_maps import PromptMaps
 from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork
 from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
+from napari_medfm.models.recent import Recent
 from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.views import View
 from napari_medfm.models.weights import fit, load_state_dict, state_digest
@@ -35,7 +33,6 @@ WEIGHTS = Path(__file__).parents[1] / "shipped" / "compact.safetensors"
 SHA256 = "86c5ce81bf7d5da7d267826a2ab3672d2a407d5e51bc41dc0e0d7af92d9ee11a"
 """Digest of that file."""
 
-T = TypeVar("T")
 _PREPROCESSING = "view 192 black pad -1..1"
 _SIDE = 192
 _CELLS = _SIDE // MAP_STRIDE
@@ -105,8 +102,8 @@ class CompactModel:
         self._spec = _spec(network, entry, sha256)
         network.eval().requires_grad_(requires_grad=False)
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
-        self._pictures: _Kept[NDArray[np.uint8]] = _Kept(4)
-        self._features: _Kept[Tensor] = _Kept(_KEPT)
+        self._pictures: Recent[NDArray[np.uint8]] = Recent(4)
+        self._features: Recent[Tensor] = Recent(_KEPT)
 
     @property
     def spec(self) -> ModelSpec:
@@ -263,22 +260,6 @@ class _Scene:
             return mask
         reduced = Image.fromarray(mask.astype(np.uint8) * 255).resize(self.shape[::-1], Image.Resampling.BOX)
         return np.asarray(reduced) >= 128
-
-
-class _Kept(Generic[T]):
-    """The values that were used last, by key."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        if key not in self._values:
-            self._values[key] = make()
-        self._values.move_to_end(key)
-        while len(self._values) > self._count:
-            self._values.popitem(last=False)
-        return self._values[key]
 
 
 def _prediction(scene: _Scene, answers: list[_Answer]) -> MaskPrediction:

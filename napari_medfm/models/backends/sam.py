@@ -18,15 +18,18 @@ from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.catalogue import SAM, SAM_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
+from napari_medfm.models.recent import Recent
 from napari_medfm.models.recipes import RECIPES, Recipe
 from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.sam_attention import fuse_attention
+from napari_medfm.models.sam_decoder import ImageTerms, SamDecoder
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build
 from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet, Scribble, as_points, rasterize
 from napari_medfm.settings import load_settings
 
+_PREPARED = 4  # embeddings whose first terms are kept, 10 MB each
 _SURE = 1e-3  # a mask says 0.1 % or 99.9 %: logits of about 7, as large as the decoder's own
 
 
@@ -120,9 +123,9 @@ class SamModel:
     device : str, optional
         See `choose_device`.
     precision : str
-        Number format of the embeddings, ``float16`` or ``float32``; the decoder computes in float32.
+        Number format of the embeddings, ``float16`` or ``float32``.
     reduced : bool, optional
-        Whether the encoder computes in bfloat16; by default where the device does so itself.
+        Whether products over the image are computed in bfloat16; by default where the device does so itself.
     """
 
     def __init__(
@@ -142,8 +145,8 @@ class SamModel:
         self._spec = _spec(sam, precision, entry, self._recipe)
         self._sam = sam.eval().requires_grad_(requires_grad=False).to(self._device)
         fuse_attention(self._sam.image_encoder)
-        with torch.inference_mode():
-            self._positions = self._sam.prompt_encoder.get_dense_pe()
+        self._decoder = self._make_decoder()
+        self._prepared: Recent[tuple[ImageEmbedding, ImageTerms]] = Recent(_PREPARED)
 
     @property
     def spec(self) -> ModelSpec:
@@ -187,6 +190,13 @@ class SamModel:
         best_first = (masks[0, order], low_res[0, order], qualities[0, order].clamp(0, 1))
         return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
 
+    @torch.inference_mode()
+    def _make_decoder(self) -> SamDecoder:
+        prompt_encoder = self._sam.prompt_encoder
+        dtype = torch.bfloat16 if self._reduced else torch.float32
+        no_mask = prompt_encoder.no_mask_embed.weight[0]
+        return SamDecoder(self._sam.mask_decoder, prompt_encoder.get_dense_pe(), no_mask, dtype)
+
     def _translate(self, prompts: PromptSet, previous: MaskPrediction | None, frame: Frame) -> "_Inputs":
         """Say the prompts in the decoder's terms."""
         prompts = as_points(prompts, frame.image_shape, keep=self._spec.prompt_kinds)
@@ -215,17 +225,18 @@ class SamModel:
         return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
 
     def _answer(self, embedding: ImageEmbedding, inputs: "_Inputs") -> tuple[Tensor, Tensor]:
+        sparse, dense = self._sam.prompt_encoder(points=inputs.points, boxes=inputs.boxes, masks=inputs.masks)
+        if inputs.masks is None:
+            # The embedding is kept with what was made of it, and so its id is not given to another.
+            _, image = self._prepared.get(id(embedding), lambda: (embedding, self._prepare(embedding)))
+        else:
+            image = self._prepare(embedding, dense)
+        return self._decoder.answer(image, sparse, three=self._recipe.gives_three(inputs.ambiguous))
+
+    def _prepare(self, embedding: ImageEmbedding, dense: Tensor | None = None) -> ImageTerms:
         # The store may hand out an array that nobody may write to; torch asks for one that it may.
         features = torch.from_numpy(np.require(embedding.arrays["features"], requirements=["C", "W"]))
-        sparse, dense = self._sam.prompt_encoder(points=inputs.points, boxes=inputs.boxes, masks=inputs.masks)
-        low_res, qualities = self._sam.mask_decoder(
-            image_embeddings=features[None].to(self._device, torch.float32),
-            image_pe=self._positions,
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=self._recipe.gives_three(inputs.ambiguous),
-        )
-        return low_res, qualities
+        return self._decoder.prepare(features.to(self._device, torch.float32), dense)
 
     def _tensor(self, values: NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int_]) -> Tensor:
         dtype = torch.int32 if values.dtype.kind == "i" else torch.float32
