@@ -18,18 +18,16 @@ from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.catalogue import SAM, SAM_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
-from napari_medfm.models.recent import Recent
 from napari_medfm.models.recipes import RECIPES, Recipe
 from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.sam_attention import fuse_attention
-from napari_medfm.models.sam_decoder import ImageTerms, SamDecoder
+from napari_medfm.models.sam_decoder import SamDecoder
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build
 from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet, Scribble, as_points, rasterize
 from napari_medfm.settings import load_settings
 
-_PREPARED = 4  # embeddings whose first terms are kept, 10 MB each
 _SURE = 1e-3  # a mask says 0.1 % or 99.9 %: logits of about 7, as large as the decoder's own
 
 
@@ -146,7 +144,6 @@ class SamModel:
         self._sam = sam.eval().requires_grad_(requires_grad=False).to(self._device)
         fuse_attention(self._sam.image_encoder)
         self._decoder = self._make_decoder()
-        self._prepared: Recent[tuple[ImageEmbedding, ImageTerms]] = Recent(_PREPARED)
 
     @property
     def spec(self) -> ModelSpec:
@@ -192,10 +189,8 @@ class SamModel:
 
     @torch.inference_mode()
     def _make_decoder(self) -> SamDecoder:
-        prompt_encoder = self._sam.prompt_encoder
         dtype = torch.bfloat16 if self._reduced else torch.float32
-        no_mask = prompt_encoder.no_mask_embed.weight[0]
-        return SamDecoder(self._sam.mask_decoder, prompt_encoder.get_dense_pe(), no_mask, dtype)
+        return SamDecoder(self._sam.mask_decoder, self._sam.prompt_encoder.get_dense_pe(), dtype)
 
     def _translate(self, prompts: PromptSet, previous: MaskPrediction | None, frame: Frame) -> "_Inputs":
         """Say the prompts in the decoder's terms."""
@@ -225,18 +220,11 @@ class SamModel:
         return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
 
     def _answer(self, embedding: ImageEmbedding, inputs: "_Inputs") -> tuple[Tensor, Tensor]:
-        sparse, dense = self._sam.prompt_encoder(points=inputs.points, boxes=inputs.boxes, masks=inputs.masks)
-        if inputs.masks is None:
-            # The embedding is kept with what was made of it, and so its id is not given to another.
-            _, image = self._prepared.get(id(embedding), lambda: (embedding, self._prepare(embedding)))
-        else:
-            image = self._prepare(embedding, dense)
-        return self._decoder.answer(image, sparse, three=self._recipe.gives_three(inputs.ambiguous))
-
-    def _prepare(self, embedding: ImageEmbedding, dense: Tensor | None = None) -> ImageTerms:
         # The store may hand out an array that nobody may write to; torch asks for one that it may.
         features = torch.from_numpy(np.require(embedding.arrays["features"], requirements=["C", "W"]))
-        return self._decoder.prepare(features.to(self._device, torch.float32), dense)
+        sparse, dense = self._sam.prompt_encoder(points=inputs.points, boxes=inputs.boxes, masks=inputs.masks)
+        three = self._recipe.gives_three(inputs.ambiguous)
+        return self._decoder.answer(features.to(self._device, torch.float32), dense, sparse, three=three)
 
     def _tensor(self, values: NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int_]) -> Tensor:
         dtype = torch.int32 if values.dtype.kind == "i" else torch.float32
