@@ -77,8 +77,8 @@ SHAPES = Part(
     "shapes",
     (UNSEEN_SHAPES, *SEEN_SHAPES),
     ("ritm", "box", "scribble"),
-    images=8,
-    clicks=10,
+    images=4,
+    clicks=5,
     rules=TargetRules(objects=99, forms=("thin", "odd")),
 )
 
