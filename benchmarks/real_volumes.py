@@ -2,13 +2,15 @@
 
 A robot user (RITM protocol: the deepest point of the largest error) clicks on one slice per object, up to ten
 times, Shift for what is too much; Enter accepts. Every case is then saved, read back, and compared with the
-session voxel by voxel and with the image's affine. Pictures of every case go to ``--pictures``.
+session voxel by voxel and with the image's affine. Pictures after one and after three clicks go to ``--pictures``.
 """
 
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import driver
@@ -20,6 +22,8 @@ TRAIN = DATA / "train"
 TOTALSEG = TRAIN / "totalseg_ct_mr_3d"
 ENOUGH = 0.95
 MOST_CLICKS = 10
+PICTURED = (1, 3)
+"""Clicks after which a picture is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +129,11 @@ class Robot:
         self._desk, self._truth = desk, truth
         self._case, self._canvas = desk.case, desk.canvas()
 
-    def annotate(self, target: Target) -> tuple[list[float], int, object]:
-        """Click an object until it is right; return Dice after every click, the object's id, and its plane."""
+    def annotate(self, target: Target, clicked_so: Callable[[Target, object, int], None]) -> tuple[list[float], object]:
+        """Click an object until it is right; return Dice after every click, and its plane.
+
+        After each click `clicked_so` is told the target, the plane, and how many clicks there were.
+        """
         from canvas import NONE, SHIFT
 
         from napari_medfm.simulation import dice, next_click
@@ -152,8 +159,9 @@ class Robot:
                 raise RuntimeError(msg) from error
             mask = session.object_mask(number, plane)
             scores.append(dice(mask, goal))
+            clicked_so(target, plane, len(scores))
         assert isinstance(plane, Plane)
-        return scores, number, plane
+        return scores, plane
 
     def accept(self) -> None:
         """Press Enter."""
@@ -205,10 +213,18 @@ def check_saved(case, path: Path, image: Path) -> tuple[bool, bool | None]:
     return identical, bool(np.allclose(nibabel.load(path).affine, affine, atol=1e-5))
 
 
-def measure(run: report.Run) -> None:
-    """Annotate real images in the real viewer with mouse events."""
+def picture(desk: driver.Desk, folder: Path | None, scene: Scene, target: Target, plane: object, clicks: int) -> None:
+    """Save what the viewer shows after the first and the third click."""
     from napari.utils.io import imsave
 
+    if folder is not None and clicks in PICTURED:
+        driver.settle(300)
+        name = f"{scene.name}-{target.name}-{plane.name}-{clicks}.png".replace(", ", "-").replace(" ", "_")
+        imsave(str(folder / name), desk.viewer.screenshot(canvas_only=False, flash=False))
+
+
+def measure(run: report.Run) -> None:
+    """Annotate real images in the real viewer with mouse events."""
     scenes = [SCENES[0], photographs()[0]] if run.quick else [*SCENES, *photographs()]
     pictures = run.options.pictures
     if pictures:
@@ -221,14 +237,10 @@ def measure(run: report.Run) -> None:
             layer = case.workspace.layers.image
             robot = Robot(desk, truth_of(scene, case.session.volume))
             for target in scene.targets[:1] if run.quick else scene.targets:
-                scores, _, plane = robot.annotate(target)
+                scores, plane = robot.annotate(target, partial(picture, desk, pictures, scene))
                 counts.append(len(scores))
                 name = f"{scene.name}, {target.name}, {plane.name}"
                 run.detail(f"{name}: clicks, Dice", f"{len(scores)}, {scores[-1]:.3f} (after one {scores[0]:.3f})")
-                if pictures:
-                    driver.settle(300)
-                    picture = desk.viewer.screenshot(canvas_only=False, flash=False)
-                    imsave(str(pictures / f"{name.replace(', ', '-').replace(' ', '_')}.png"), picture)
                 robot.accept()
             same, placed = check_saved(case, Path(out) / f"{len(identical)}.nii.gz", scene.image)
             identical.append(same)
