@@ -241,7 +241,7 @@ def embed(
     planes = volume.geometry.planes(list(Axis).index(axis))
     steps = embed_planes(predictor, volume, fingerprint(volume), seen, planes)
     with bar("Embedding") as move:
-        for progress in steps:
+        for progress in filter(None, steps):
             move(progress.done, progress.total)
     return {"image": volume.name, "model": model, "axis": axis.value, "planes": len(planes)}
 

@@ -1,6 +1,6 @@
 """A model together with a store of its embeddings: embed an image once, then predict at will."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from napari_medfm.errors import ModelError, PromptError
 from napari_medfm.inference.keys import EmbeddingKey
 from napari_medfm.inference.stores import EmbeddingStore, volatile
-from napari_medfm.models import ImageEmbedding, MaskPrediction, ModelSpec, PromptableModel
+from napari_medfm.models import EncodesInSteps, ImageEmbedding, MaskPrediction, ModelSpec, PromptableModel
+from napari_medfm.models.steps import finish
 from napari_medfm.prompts import Box, Point, PromptSet, as_points
 from napari_medfm.volume import Plane, Window
 
@@ -91,10 +92,26 @@ class Predictor:
         ModelError
             Not such an image, or the key is of another encoder.
         """
+        return finish(self.embed_steps(image, key))
+
+    def embed_steps(
+        self, image: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]], key: EmbeddingKey | None = None
+    ) -> Generator[None, None, ImageEmbedding]:
+        """Do what `embed` does, as many blocks of the encoder at a time as the model says.
+
+        Raises
+        ------
+        ModelError
+            As `embed`.
+        """
         found = None if key is None else self.lookup(key)
         if found is not None:
             return found
-        embedding = self._model.encode(image() if callable(image) else image)
+        seen = image() if callable(image) else image
+        if isinstance(self._model, EncodesInSteps):
+            embedding = yield from self._model.encode_steps(seen)
+        else:
+            embedding = self._model.encode(seen)
         if key is not None and self._store is not None:
             self._store.put(key, embedding)
         return embedding

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_medfm.inference.predictor import Predictor
 from napari_medfm.models import ImageEmbedding
+from napari_medfm.models.steps import finish
 from napari_medfm.volume import Plane, Volume, Window
 
 _AHEAD = 3
@@ -82,17 +83,24 @@ def embed_plane(predictor: Predictor, volume: Volume, fingerprint: str, window: 
     plane : Plane
         The slice.
     """
+    return finish(embed_plane_steps(predictor, volume, fingerprint, window, plane))
+
+
+def embed_plane_steps(
+    predictor: Predictor, volume: Volume, fingerprint: str, window: Window, plane: Plane
+) -> Generator[None, None, ImageEmbedding]:
+    """Do what `embed_plane` does in steps, see `Predictor.embed_steps`."""
     key = predictor.key(fingerprint, plane, window)
-    return predictor.embed(lambda: slice_image(volume, plane, window), key)
+    return predictor.embed_steps(lambda: slice_image(volume, plane, window), key)
 
 
 def embed_planes(
     predictor: Predictor, volume: Volume, fingerprint: str, window: Window, planes: Iterable[Plane]
-) -> Iterator[EmbeddingProgress]:
+) -> Iterator[EmbeddingProgress | None]:
     """Embed slices one by one; those that are stored already are skipped.
 
-    Every ``next`` embeds one slice. To stop, close the generator; to go on later or
-    in another order, start again with all planes.
+    Every ``next`` embeds one slice, or takes one step towards that if the model can. To stop, close the
+    generator; to go on later or in another order, start again with all planes.
 
     Parameters
     ----------
@@ -103,8 +111,8 @@ def embed_planes(
 
     Yields
     ------
-    EmbeddingProgress
-        After each slice; once, at the end, if every slice was there.
+    EmbeddingProgress or None
+        After each slice; once, at the end, if every slice was there. None between two steps of a slice.
     """
     wanted = list(planes)
     missing = [plane for plane in wanted if not predictor.cached(predictor.key(fingerprint, plane, window))]
@@ -113,7 +121,11 @@ def embed_planes(
         yield EmbeddingProgress(done, len(wanted), wanted[-1], 0.0)
     durations: deque[float] = deque(maxlen=_RECENT)
     for left, plane in zip(range(len(missing) - 1, -1, -1), missing, strict=True):
+        seconds = 0.0  # of its own: others may be served between two steps
         start = perf_counter()
-        embed_plane(predictor, volume, fingerprint, window, plane)
-        durations.append(perf_counter() - start)
+        for _ in embed_plane_steps(predictor, volume, fingerprint, window, plane):
+            seconds += perf_counter() - start
+            yield None
+            start = perf_counter()
+        durations.append(seconds + perf_counter() - start)
         yield EmbeddingProgress(len(wanted) - left, len(wanted), plane, left * statistics.median(durations))

@@ -1,6 +1,6 @@
 """What every promptable model offers, and the values that pass between it and its callers."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -245,3 +245,11 @@ class PromptableModel(Protocol):
         PromptError
             No prompt, or a prompt outside the image.
         """
+
+
+@runtime_checkable
+class EncodesInSteps(Protocol):
+    """A model whose encoder can be interrupted, so that a click need not wait for a whole slice."""
+
+    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+        """Encode an image as `PromptableModel.encode` does, one block of the network for every ``next``."""

@@ -1,8 +1,9 @@
 """Which architecture a state dict of the Segment Anything family belongs to, put together and filled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
@@ -102,6 +103,22 @@ def assemble(layout: Vit | TinyVitShape, image_size: int) -> Sam:
         pixel_mean=list(_PIXEL_MEAN),
         pixel_std=list(_PIXEL_STD),
     )
+
+
+def encoder_blocks(encoder: Any) -> list[Callable[[Tensor], Tensor]]:
+    """Return an encoder as functions to be called one after the other: what runs between two is not interrupted."""
+    if isinstance(encoder, TinyVit):
+        return [encoder.patch_embed, *encoder.layers, encoder.neck]
+
+    def begin(image: Tensor) -> Tensor:
+        x: Tensor = encoder.patch_embed(image)
+        return x if encoder.pos_embed is None else x + encoder.pos_embed
+
+    def end(x: Tensor) -> Tensor:
+        embedding: Tensor = encoder.neck(x.permute(0, 3, 1, 2))
+        return embedding
+
+    return [begin, *encoder.blocks, end]
 
 
 def _encoder(layout: Vit | TinyVitShape, image_size: int) -> nn.Module:

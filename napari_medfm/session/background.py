@@ -75,8 +75,9 @@ class Background:
         self._running[name] = future
         future.add_done_callback(lambda done: self._dispatch(partial(self._finish, name, done)))
 
-    def _report(self, progress: EmbeddingProgress) -> None:
-        self._dispatch(partial(self._show, progress))
+    def _report(self, progress: EmbeddingProgress | None) -> None:
+        if progress is not None:
+            self._dispatch(partial(self._show, progress))
 
     def _show(self, progress: EmbeddingProgress) -> None:
         if self._axis is not None:

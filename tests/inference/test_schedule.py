@@ -113,6 +113,23 @@ def test_every_step_embeds_one_slice_in_the_order_given(predictor, model, small_
     assert progress.seconds_left == 0
 
 
+def test_a_model_that_encodes_in_steps_yields_between_them(model, small_volume, planes):
+    class Stepwise(type(model)):
+        def encode_steps(self, image):
+            yield
+            yield
+            return self.encode(image)
+
+    model = Stepwise()
+    predictor = Predictor(model, MemoryStore(10**8))
+    steps = list(embed(predictor, small_volume, planes[:2]))
+    assert [step and step.done for step in steps] == [None, None, 1, None, None, 2]
+    assert np.array_equal(
+        embed_plane(predictor, small_volume, PRINT, WINDOW, planes[0]).arrays["means"],
+        model.encode(slice_image(small_volume, planes[0], WINDOW)).arrays["means"],
+    )
+
+
 def test_stored_slices_are_skipped_and_counted_as_done(predictor, model, small_volume, planes):
     for plane in planes[3:6]:
         embed_plane(predictor, small_volume, PRINT, WINDOW, plane)

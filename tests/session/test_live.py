@@ -654,6 +654,32 @@ def test_a_click_during_embedding_is_answered_next(live, session, model):
     assert session.voxel_count(1)
 
 
+def test_a_click_waits_for_one_step_of_the_encoder_only(session, lane):
+    class Slow(Discs):
+        def encode_steps(self, image):
+            for _ in range(5):
+                self.started.put("step")
+                assert self.gate.wait(30)
+                yield
+            return self.encode(image)
+
+    model = Slow()
+    live = LiveSegmentation(session, Predictor(model, MemoryStore(10**8)), lane, window=WINDOW)
+    click(live, Plane(0, 2))  # whose slice is embedded now
+    assert live.wait()
+    hold(model)
+    live.embed_all(visible=15)
+    assert wait_until_held(model) == "step"
+    click(live, Plane(0, 2), 20.0, 20.0)
+    model.gate.set()
+    assert live.wait()
+    lane.wait_idle(30)
+    done = [model.started.get() for _ in range(model.started.qsize())]
+    assert done.index("decode") < done.index("encode")  # of the slice that was in work
+    assert sorted(model.encoded) == list(range(30))
+    live.close()
+
+
 def test_embedding_everything_reports_and_ends(live, model, heard):
     live.embed_all(visible=15)
     live._lane.wait_idle(30)

@@ -4,6 +4,7 @@ ViT-B, L and H, at any image size, and the two kinds of TinyViT, recognised from
 answers equal ``SamPredictor``'s, and every model that kept decoder and layout, each asked by its own `Recipe`.
 """
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from napari_medfm.models.recipes import RECIPES, Recipe
 from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.sam_attention import fuse_attention
 from napari_medfm.models.sam_decoder import SamDecoder
-from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build
+from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build, encoder_blocks
+from napari_medfm.models.steps import finish
 from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet, Scribble, as_points, rasterize
@@ -155,19 +157,27 @@ class SamModel:
         """The device it runs on, such as ``cpu`` or ``cuda:0``."""
         return str(self._device)
 
-    @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
-        """Encode an image; features are (256, side / 16, side / 16). See `PromptableModel.encode`."""
+        """Encode an image; features are (256, cells, cells). See `PromptableModel.encode`."""
+        return finish(self.encode_steps(image))
+
+    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+        """Encode an image, a block of the encoder at a time. See `EncodesInSteps`."""
         check_image(image)
         shape = (image.shape[0], image.shape[1])
-        square = self._recipe.frame(shape, self._spec.input_size).image(image)
-        with (
-            enough_memory(self._spec.title),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced),
-        ):
-            features = self._sam.image_encoder(square.to(self._device))[0].float()
-        stored = features.contiguous().cpu().numpy().astype(self._spec.precision)  # files expect C order
+        x = self._recipe.frame(shape, self._spec.input_size).image(image).to(self._device)
+        for number, block in enumerate(encoder_blocks(self._sam.image_encoder)):
+            if number:
+                yield
+            x = self._advance(block, x)
+        stored = x[0].float().contiguous().cpu().numpy().astype(self._spec.precision)  # files expect C order
         return ImageEmbedding({"features": stored}, shape, self._spec.encoder_digest)
+
+    @torch.inference_mode()
+    def _advance(self, block: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        reduced = torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced)
+        with enough_memory(self._spec.title), reduced:
+            return block(x)
 
     @torch.inference_mode()
     def decode(

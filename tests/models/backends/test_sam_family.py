@@ -116,6 +116,25 @@ def test_a_stroke_is_as_many_clicks_as_it_has_pixels_for_scribbleprompt():
     assert np.array_equal(drawn.low_res, clicked.low_res)
 
 
+@pytest.mark.parametrize("layout", [None, TinyVitShape(**TINY)], ids=["vit", "tiny vit"])
+def test_the_encoder_can_be_interrupted_between_its_blocks(layout):
+    torch.manual_seed(0)
+    model = SamModel(SMALL if layout is None else sam_layouts.assemble(layout, SIDE), device="cpu")
+    image = noise_image((90, 120))
+    found, between = [], 0
+
+    def steps():
+        found.append((yield from model.encode_steps(image)))
+
+    for _ in steps():
+        between += 1
+        assert not torch.is_inference_mode_enabled()
+        assert not torch.is_autocast_enabled("cpu")
+        model.decode(model.encode(image), PromptSet((click(10, 10),)))  # whatever else runs there
+    assert between >= 3
+    assert np.array_equal(found[0].arrays["features"], model.encode(image).arrays["features"])
+
+
 def test_every_member_has_a_recipe_and_sees_the_same_image_its_own_way():
     image = noise_image((90, 120))
     digests = {}
