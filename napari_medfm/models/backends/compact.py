@@ -30,14 +30,14 @@ from napari_medfm.prompts import MaskPrompt, PromptSet, voxel_at
 
 WEIGHTS = Path(__file__).parents[1] / "shipped" / "compact.safetensors"
 """The weights that ship with the package; ``models/cards/compact.md`` tells how they were made."""
-SHA256 = "86c5ce81bf7d5da7d267826a2ab3672d2a407d5e51bc41dc0e0d7af92d9ee11a"
+SHA256 = "590c93522489e4133111a314bc13e0b93c30180d1436ad71a9ab7728ec7085e5"
 """Digest of that file."""
 
 _PREPROCESSING = "view 192 black pad -1..1"
 _SIDE = 192
 _CELLS = _SIDE // MAP_STRIDE
 _MARGIN, _SMALLEST = 2.0, 48  # of a square around an object: in sides of the object, in pixels at least
-_BOX_MARGIN = 3.0  # of a square around a box alone, in its sides: hurried boxes cut objects off
+_FIRST_MARGIN, _BOX_MARGIN = 2.5, 4.0  # after a lone click, and around a box alone: less is known of the object
 _PICTURE = 2048  # pixels of the longer side that are kept of an image
 _QUALITY = 95  # of the JPEG that is kept, chroma not thinned out
 _KEPT = 32  # squares, 0.7 MB each
@@ -158,7 +158,7 @@ class CompactModel:
             return self._look(scene, scene.view(scene.nothing, _BOX_MARGIN), None)
         first = self._look(scene, scene.whole, None)
         guess = first[0].logits > 0
-        view = scene.view(guess)
+        view = scene.view(guess, _FIRST_MARGIN)
         if view.is_whole or not guess.any():
             return first
         finer = self._look(scene, view, guess)[0]
