@@ -106,6 +106,7 @@ MICRO_SAM = _like_sam(
         "micro-sam (light and electron microscopy, histopathology)",
         tier="modality",
         licence="see the model's card",
+        commercial_use=False,  # as long as one does not know better
         weights="file",
         recipe="sam",
     ),
@@ -116,6 +117,7 @@ SCRIBBLEPROMPT_SAM = _like_sam(
     ModelFacts(
         "ScribblePrompt-SAM (ViT-B)",
         licence="not stated; code Apache-2.0",
+        commercial_use=False,
         weights="file",
         recipe="scribbleprompt-sam",
         note="Sees grey images; a stroke counts pixel by pixel.",
