@@ -220,18 +220,20 @@ def add_model(name: str, like: str, weights: Path, title: str = "") -> ModelEntr
     Raises
     ------
     ModelError
-        The name is taken or malformed, or the family unknown; `WeightsError` if the file does not fit.
+        The name is taken or malformed, the family unknown, or the list of added models damaged; `WeightsError` if
+        the file does not fit.
     WriteError
         The list of added models cannot be written.
     """
     if like not in FAMILIES:
         raise UnknownModelError(repr(like), "is no family of models", f"Choose one of: {', '.join(FAMILIES)}.")
+    known = read_own(_own_list())
     model = describe_checkpoint(name, like, weights, title)
     entry = model.entry(FAMILIES[like])
     entry.load()
     take_out = DEFAULT_REGISTRY.register(entry)
     try:
-        write_own(_own_list(), (*read_own(_own_list()), model))
+        write_own(_own_list(), (*known, model))
     except BaseException:
         take_out()
         raise

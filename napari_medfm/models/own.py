@@ -56,20 +56,25 @@ def describe_checkpoint(name: str, like: str, weights: Path, title: str = "") ->
 
 
 def read_own(path: Path) -> tuple[OwnModel, ...]:
-    """Return the models that were added; none if the list cannot be read, which is logged.
+    """Return the models that were added.
 
     Parameters
     ----------
     path : Path
         The list, see `write_own`.
+
+    Raises
+    ------
+    ModelError
+        It is damaged: whoever writes it anew would lose what it holds.
     """
     if not path.exists():
         return ()
     try:
         return tuple(OwnModel(**row) for row in json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        _log.warning("%s cannot be read (%s): models that were added are not offered", path.name, type(error).__name__)
-        return ()
+        step = "Repair or remove it; the models in it are not offered meanwhile."
+        raise ModelError(path.name, f"is no list of added models ({type(error).__name__})", step) from error
 
 
 def write_own(path: Path, models: Iterable[OwnModel]) -> None:
@@ -85,9 +90,14 @@ def write_own(path: Path, models: Iterable[OwnModel]) -> None:
 
 
 def own_entries(path: Path, families: Mapping[str, ModelEntry]) -> list[ModelEntry]:
-    """Return the entries of added models whose family is known; the others are logged."""
+    """Return the entries of added models whose family is known; the others, or a damaged list, are logged."""
     found = []
-    for model in read_own(path):
+    try:
+        models = read_own(path)
+    except ModelError as error:
+        _log.warning("%s", error)
+        return []
+    for model in models:
         try:
             found.append(model.entry(_family(model, families)))
         except ModelError as error:

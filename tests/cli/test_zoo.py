@@ -142,3 +142,13 @@ def test_a_damaged_list_takes_no_other_model_away(own, caplog):
     path.write_text(json.dumps([{"name": "x", "title": "", "like": "nobody", "file": "f", "sha256": ""}]))
     assert own_entries(path, {"compact": COMPACT}) == []
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+
+
+def test_a_damaged_list_is_not_written_over(run, own):
+    shutil.copy(compact.WEIGHTS, own)
+    path = load_settings().data_dir / "models.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('[{"name": "hearts", ')
+    assert "Repair or remove it" in run("add", "livers", "--like", "compact", "--weights", str(own), code=6).stderr
+    assert path.read_text() == '[{"name": "hearts", '
+    assert "livers" not in {entry.name for entry in available_models()}
