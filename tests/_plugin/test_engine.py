@@ -1,14 +1,12 @@
 """Lanes and store are shared by the panels of a process, and end with the last of them; models are loaded on them."""
 
-import hashlib
-
 import pytest
 from suites.web import serve
 
 from napari_medfm._plugin import Engine
 from napari_medfm._plugin.engine import ModelChoice
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
-from napari_medfm.models import ModelEntry, ModelFacts, WeightsFile
+from napari_medfm.models import ModelEntry, ModelFacts
 from napari_medfm.models.catalogue import DEFAULT_REGISTRY
 from napari_medfm.settings import load_settings
 
@@ -36,8 +34,7 @@ def server():
 def published(server, monkeypatch, tmp_path):
     """Register a model whose publisher is a server on this machine."""
     monkeypatch.setenv("MEDFM_CACHE_DIR", str(tmp_path / "cache"))
-    digest = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-    file = WeightsFile("weights.pth", f"{server.address}/weights.pth", digest, len(CONTENT))
+    file = server.file
     facts = ModelFacts("Published", licence="MIT", weights="download", file=file)
     # What it loads needs no weights: here it is about their way to the disk.
     take_out = DEFAULT_REGISTRY.register(

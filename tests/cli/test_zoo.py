@@ -1,6 +1,5 @@
 """The commands ``models``: what is known, and weights that come, stay whole, or do not."""
 
-import hashlib
 import json
 import shutil
 
@@ -10,7 +9,7 @@ from typer.testing import CliRunner
 
 from napari_medfm import cli
 from napari_medfm.errors import WeightsError
-from napari_medfm.models import ModelEntry, ModelFacts, WeightsFile, available_models, load_model
+from napari_medfm.models import ModelEntry, ModelFacts, available_models, load_model
 from napari_medfm.models.backends import compact
 from napari_medfm.models.catalogue import COMPACT, DEFAULT_REGISTRY
 from napari_medfm.models.own import own_entries
@@ -41,8 +40,7 @@ def server():
 @pytest.fixture
 def published(server):
     """Register a model whose publisher is a server on this machine and whose licence is strict."""
-    digest = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-    file = WeightsFile("weights.pth", f"{server.address}/weights.pth", digest, len(CONTENT))
+    file = server.file
     facts = ModelFacts("Published", licence="CC-BY-NC-4.0", commercial_use=False, weights="download", file=file)
     take_out = DEFAULT_REGISTRY.register(ModelEntry("published", "a.b:c", facts))
     yield file

@@ -8,7 +8,6 @@ import pytest
 from suites.web import serve
 
 from napari_medfm.errors import WeightsError
-from napari_medfm.models import WeightsFile
 from napari_medfm.models.downloads import fetch_weights, verify_weights
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 5_000_000, dtype=np.uint8).tobytes()
@@ -22,8 +21,7 @@ def server():
 
 @pytest.fixture
 def file(server):
-    digest = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-    return WeightsFile("weights.pth", f"{server.address}/weights.pth", digest, len(CONTENT))
+    return server.file
 
 
 def names(folder):

@@ -1,8 +1,11 @@
 """A server of weights on this machine that can break off, lie, and forget about ranges."""
 
+import hashlib
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from napari_medfm.models import WeightsFile
 
 
 class Server(ThreadingHTTPServer):
@@ -17,6 +20,12 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self):
         return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def file(self):
+        """What its publisher says of the file."""
+        digest = f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+        return WeightsFile("weights.pth", f"{self.address}/weights.pth", digest, len(self.content))
 
 
 class Handler(BaseHTTPRequestHandler):
