@@ -18,10 +18,10 @@ from torch import Tensor
 from napari_medfm.errors import PretrainingError
 from napari_medfm.pretraining.leftout import refuse_left_out
 
-LAYERS = 3
-"""Maps of objects of each image: what an expert marked, fine superpixels, coarse superpixels."""
+SCALES = 3
+"""Of superpixels, from fine to coarse; what an expert marked comes before them."""
 
-_SMALLEST = (20, 60, 60)  # pixels of an object of each layer; less is mostly the raster's
+_SMALLEST = (20, *(60,) * SCALES)  # pixels of an object of each layer; less is mostly the raster's
 _LONGEST_TABLE = 1 << 20  # ids
 _LARGEST = 0.6  # of the image; more is rather what is around objects
 
@@ -53,8 +53,8 @@ class Bank:
     ----------
     pictures : Tensor of uint8, (n, 3, side, side)
         Images; grey ones repeat their channel.
-    layers : Tensor of int16, (n, 3, side, side)
-        The number of the object at each pixel, 0 none; see `LAYERS`.
+    layers : Tensor of int16, (n, 1 + SCALES, side, side)
+        The number of the object at each pixel, 0 none: what an expert marked, then superpixels.
     sizes : ndarray of int, (n, 2)
         (rows, columns) of each image.
     grey : Tensor of bool, (n,)
@@ -110,7 +110,7 @@ def _unpack(subject: str, pack: Mapping[str, NDArray[Any]], device: torch.device
     count = len(pack["dataset"])
     side = max((max(_picture(pack, "image", at).size) for at in range(count)), default=0)
     pictures = torch.zeros(count, 3, side, side, dtype=torch.uint8)
-    layers = torch.zeros(count, LAYERS, side, side, dtype=torch.int16)
+    layers = torch.zeros(count, 1 + SCALES, side, side, dtype=torch.int16)
     sizes, grey = np.zeros((count, 2), np.int64), torch.zeros(count, dtype=torch.bool)
     objects = []
     for at in range(count):
@@ -146,8 +146,9 @@ def renumber(ids: NDArray[Any]) -> NDArray[np.int16]:
 
 def _layers(pack: Mapping[str, NDArray[Any]], at: int, size: tuple[int, int]) -> list[NDArray[Any]]:
     marked = np.asarray(_picture(pack, "mask", at))
-    fine, coarse = (_picture(pack, "superpixels", 2 * at + k).resize(size, Image.Resampling.NEAREST) for k in (0, 1))
-    return [marked, *(np.asarray(parts).astype(np.int64) + 1 for parts in (fine, coarse))]
+    places = range(SCALES * at, SCALES * (at + 1))
+    cut = (_picture(pack, "superpixels", place).resize(size, Image.Resampling.NEAREST) for place in places)
+    return [marked, *(np.asarray(parts).astype(np.int64) + 1 for parts in cut)]
 
 
 def _objects(numbers: NDArray[np.int16], smallest: int) -> NDArray[np.int64]:

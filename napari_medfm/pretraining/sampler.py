@@ -12,6 +12,7 @@ from torch.nn import functional
 from napari_medfm.pretraining.augmentation import recolour
 from napari_medfm.pretraining.bank import Bank
 from napari_medfm.pretraining.chance import Chance
+from napari_medfm.pretraining.disguise import disguise
 from napari_medfm.pretraining.shapes import add_shapes
 
 _WHOLE = 0.45  # of the views show a whole image
@@ -23,6 +24,10 @@ _SMALLEST_VIEW = 40.0  # pixels
 _SMALLEST_EXTENT = 6  # pixels
 _ANOTHER = 0.8  # probability that a further object of a view is another one
 _TURNED = 0.25  # of the views are turned by any angle, the others by little
+_BENT = 0.4  # of the views are bent
+_BEND = (0.01, 0.05)  # standard deviation of the shifts, in half sides of the view
+_BEND_CELLS = (3, 8)  # a side of the field of shifts
+_RECONTRASTED, _TRANSPLANTED = 0.25, 0.12  # shares of the views
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +42,15 @@ class Choice:
         Of the objects; some may be the same.
     affine : ndarray, (2, 3)
         From (x, y, 1) in the view to (x, y) in the bank's square, both from -1 to 1 between outer edges.
+    bend : ndarray, (2, k, k), optional
+        By how much x and y in the view are shifted before that, coarsely.
     """
 
     image: int
     layer: int
     numbers: tuple[int, ...]
     affine: NDArray[np.float64]
+    bend: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,13 +85,14 @@ class Sampler:
     """
 
     bank: Bank
-    pseudo: float = 0.3
+    pseudo: float = 0.45
     shapes: float = 0.07
 
     def draw(self, images: int, objects: int, side: int, chance: Chance) -> Batch:
         """Return views of some images with some objects each."""
         choices = [self.choose(objects, chance) for _ in range(images)]
         pictures, targets = self.view(choices, side)
+        disguise(pictures, targets, _RECONTRASTED, _TRANSPLANTED, chance)
         add_shapes(pictures, targets, self.shapes, chance)
         grey = self.bank.grey[[choice.image for choice in choices]]
         return Batch(recolour(pictures / 255, grey, chance) * 2 - 1, targets)
@@ -92,8 +101,8 @@ class Sampler:
         """Pick an image, objects in it, and a view of the first of them."""
         rng, bank = chance.decisions, self.bank
         image = int(rng.choice(bank.groups[rng.integers(len(bank.groups))]))
-        layer = int(rng.integers(1, 3)) if chance.happens(self.pseudo) else 0
-        layer = layer if len(bank.objects[image][layer]) else 0
+        scales = [scale for scale, pool in enumerate(bank.objects[image]) if scale and len(pool)]
+        layer = int(rng.choice(scales)) if scales and chance.happens(self.pseudo) else 0
         pool = bank.objects[image][layer]
         first = pool[rng.integers(len(pool))]
         extent, centre = _frame(first[1:5], bank.sizes[image], chance)
@@ -104,7 +113,7 @@ class Sampler:
         for _ in range(objects - 1):
             another = bool(len(others)) and chance.happens(_ANOTHER)
             numbers.append(int(others[rng.integers(len(others))]) if another else numbers[0])
-        return Choice(image, layer, tuple(numbers), _affine(extent, centre, bank.side, chance))
+        return Choice(image, layer, tuple(numbers), _affine(extent, centre, bank.side, chance), _bend(chance))
 
     def view(self, choices: list[Choice], side: int) -> tuple[Tensor, Tensor]:
         """Return the pictures (b, 3, side, side) in 0..255 and the objects (b, objects, side, side) in 0..1."""
@@ -114,10 +123,9 @@ class Sampler:
             torch.tensor(values, device=device)
             for values in zip(*((choice.image, choice.layer, choice.numbers) for choice in choices), strict=True)
         )
-        affine = torch.from_numpy(np.stack([choice.affine for choice in choices])).float().to(device)
-        pictures = _resampled(bank.pictures[images].float(), affine, side, "bilinear")
+        pictures = _resampled(bank.pictures[images].float(), _grid(choices, side).to(device), "bilinear")
         # Twice as fine and averaged: borders are soft where a pixel holds both.
-        maps = _resampled(bank.layers[images, layers][:, None].float(), affine, 2 * side, "nearest")
+        maps = _resampled(bank.layers[images, layers][:, None].float(), _grid(choices, 2 * side).to(device), "nearest")
         return pictures, functional.avg_pool2d((maps == numbers[:, :, None, None]).float(), 2)
 
 
@@ -166,6 +174,25 @@ def _affine(side: float, centre: NDArray[np.float64], canvas: int, chance: Chanc
     return np.concatenate([turned, (2 * centre[::-1] / canvas - 1)[:, None]], axis=1)
 
 
-def _resampled(maps: Tensor, affine: Tensor, side: int, mode: str) -> Tensor:
-    grid = functional.affine_grid(affine, [len(maps), maps.shape[1], side, side], align_corners=False)
+def _bend(chance: Chance) -> NDArray[np.float64] | None:
+    """A smooth random field of shifts (Simard et al., ICDAR 2003), or none."""
+    if not chance.happens(_BENT):
+        return None
+    cells = int(chance.decisions.integers(*_BEND_CELLS))
+    return chance.decisions.normal(0, chance.between(*_BEND), (2, cells, cells))
+
+
+def _grid(choices: list[Choice], side: int) -> Tensor:
+    """Where in the bank's square each pixel of the views comes from, (b, side, side, 2)."""
+    plain = torch.eye(2, 3)[None].expand(len(choices), -1, -1)
+    grid = functional.affine_grid(plain, [len(choices), 1, side, side], align_corners=False).clone()
+    for at, choice in enumerate(choices):
+        if choice.bend is not None:
+            shifts = torch.from_numpy(choice.bend)[None].float()
+            grid[at] += functional.interpolate(shifts, size=(side, side), mode="bicubic")[0].permute(1, 2, 0)
+    affine = torch.from_numpy(np.stack([choice.affine for choice in choices])).float()
+    return torch.einsum("bhwc,bdc->bhwd", grid, affine[..., :2]) + affine[:, None, None, :, 2]
+
+
+def _resampled(maps: Tensor, grid: Tensor, mode: str) -> Tensor:
     return functional.grid_sample(maps, grid, mode=mode, padding_mode="zeros", align_corners=False)

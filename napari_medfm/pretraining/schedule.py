@@ -80,7 +80,7 @@ class Recipe:
     weight_decay: float = 0.02
     warm_up: int = 200
     longest_average: float = 0.999
-    pseudo: float = 0.3
+    pseudo: float = 0.45
     shapes: float = 0.07
     seed: int = 0
 

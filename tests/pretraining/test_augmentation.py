@@ -2,6 +2,7 @@
 
 import torch
 
+from napari_medfm.pretraining import augmentation
 from napari_medfm.pretraining.augmentation import recolour
 from napari_medfm.pretraining.chance import Chance
 
@@ -31,6 +32,33 @@ def test_objects_stay_where_they_are():
     found = changed().mean(dim=2)
     inside, outside = found[..., 11:21, 11:21].mean((-2, -1)), found[..., :9, :].mean((-2, -1))
     assert ((inside - outside).abs() > 0.02).float().mean() > 0.95
+
+
+def test_some_curves_rise_everywhere_and_others_turn_parts_of_the_range_about():
+    ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    rising = []
+    for step in range(80):
+        curved = augmentation._curved(ramp, Chance.of(0, step))[0, 0, 0]
+        assert 0 <= curved.min() <= curved.max() <= 1
+        rising.append(bool((curved.diff() >= -1e-6).all()))
+    assert 0.55 < sum(rising) / 80 < 0.9
+
+
+def test_shading_varies_slowly_and_speckle_from_grain_to_grain():
+    plain = torch.ones(40, 3, 64, 64)
+    for factor, rough in ((augmentation._shading, False), (augmentation._speckle, True)):
+        field = factor(plain, Chance.of(0, 0))
+        steps = field.diff(dim=-1).abs().mean(dim=(1, 2, 3)) / field.std(dim=(1, 2, 3)).clamp_min(1e-6)
+        touched = field.std(dim=(1, 2, 3)) > 1e-3
+        assert 0 < touched.sum() < 40
+        assert ((steps[touched] > 0.1) == rough).all()
+
+
+def test_a_coarser_picture_keeps_its_mean_and_loses_its_detail():
+    fine = (torch.arange(64)[:, None] + torch.arange(64)).remainder(2).float().expand(1, 3, 64, 64)
+    coarse = augmentation._coarser(fine, Chance.of(0, 0))
+    assert abs(coarse.mean() - fine.mean()) < 0.02
+    assert coarse.std() < 0.3 * fine.std()
 
 
 def test_some_are_inverted_and_most_are_not():

@@ -65,6 +65,21 @@ def test_a_target_is_soft_where_a_pixel_holds_both(bank):
     assert target.sum() * 4 == (bank.layers[0, 0] == 1).sum()
 
 
+def test_image_and_target_are_bent_alike(bank):
+    rng = np.random.default_rng(0)
+    plain, _ = view(bank, PLAIN, 96)
+    for cells in (3, 5, 7):
+        bend = rng.normal(0, 0.05, (2, cells, cells))
+        pictures, targets = Sampler(bank).view([Choice(0, 0, (1,), PLAIN, bend)], 96)
+        assert not torch.allclose(pictures[0], plain, atol=1)
+        assert ((pictures[0, 0] > 155) != (targets[0, 0] > 0.5)).float().mean() < 0.03
+
+
+def test_some_views_are_bent(bank):
+    bent = [Sampler(bank).choose(1, Chance.of(0, step)).bend is not None for step in range(600)]
+    assert np.mean(bent) == pytest.approx(0.4, abs=0.06)
+
+
 def test_data_sets_are_drawn_equally_often_whatever_their_size(bank):
     sampler = Sampler(bank)
     names = Counter(sampler.choose(1, Chance.of(0, step)).image >= 12 for step in range(1200))
