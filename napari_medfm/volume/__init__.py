@@ -14,6 +14,7 @@ from napari_medfm.volume.formats import (
     write_volume,
 )
 from napari_medfm.volume.geometry import PLANE_NAMES, Geometry, Plane, Region, SourceGrid, array_geometry
+from napari_medfm.volume.lazy import is_lazy
 from napari_medfm.volume.orientation import EdgeLetters, edge_letters, rows_grow_upwards
 from napari_medfm.volume.volume import Volume
 from napari_medfm.volume.windows import PRESETS, Window, automatic_window, is_ct
@@ -34,6 +35,7 @@ __all__ = [
     "edge_letters",
     "fingerprint",
     "is_ct",
+    "is_lazy",
     "open_labels",
     "open_volume",
     "readable_suffixes",
