@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from napari_medfm._napari.notices import tell
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
-from napari_medfm.inference import DiskStore, MemoryStore, Predictor, TieredStore, open_lane
+from napari_medfm.inference import DiskStore, MemoryStore, Predictor, TieredStore, WriteBehind, open_lane
 from napari_medfm.models import WeightsFile, available_models, load_model
 from napari_medfm.settings import DEFAULT_MODEL, load_settings
 from napari_medfm.workers import Lane, Latest
@@ -28,8 +28,8 @@ class Engine:
         self.settings = settings
         self.files = Lane("files")
         self.downloads = Lane("downloads")
-        disk = DiskStore(settings.embeddings_dir, settings.cache_bytes)
-        self.store = TieredStore([MemoryStore(settings.memory_bytes), disk])
+        self._disk = WriteBehind(DiskStore(settings.embeddings_dir, settings.cache_bytes))
+        self.store = TieredStore([MemoryStore(settings.memory_bytes), self._disk])
         self._holders = 0
 
     @classmethod
@@ -48,6 +48,7 @@ class Engine:
             self.device.close(wait=False)
             self.files.close(wait=False)
             self.downloads.close(wait=False)
+            self._disk.close()
 
 
 class ModelChoice:

@@ -7,6 +7,7 @@ intensity windows. Knows nothing of models, sessions or napari.
 from napari_medfm.volume.fingerprint import fingerprint
 from napari_medfm.volume.formats import (
     can_read,
+    find_images,
     open_labels,
     open_volume,
     readable_suffixes,
@@ -33,6 +34,7 @@ __all__ = [
     "automatic_window",
     "can_read",
     "edge_letters",
+    "find_images",
     "fingerprint",
     "is_ct",
     "is_lazy",
