@@ -1,11 +1,13 @@
 """Lanes and store are shared by the panels of a process, and end with the last of them; models are loaded on them."""
 
 import pytest
+from suites.store import KEY, embedding
 from suites.web import serve
 
 from napari_medfm._plugin import Engine
 from napari_medfm._plugin.engine import ModelChoice
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
+from napari_medfm.inference import DiskStore
 from napari_medfm.models import ModelEntry, ModelFacts
 from napari_medfm.models.catalogue import DEFAULT_REGISTRY
 from napari_medfm.settings import load_settings
@@ -16,9 +18,10 @@ CONTENT = bytes(range(256)) * 20_000
 def test_the_engine_ends_with_its_last_holder():
     first, second = Engine.hold(), Engine.hold()
     assert first is second
-    assert first.store.tiers[1].folder == load_settings().embeddings_dir
     first.release()
+    second.store.put(KEY, embedding(1))
     second.release()
+    assert DiskStore(load_settings().embeddings_dir, 10**6).contains(KEY)
     another = Engine.hold()
     assert another is not first
     another.release()
