@@ -6,6 +6,7 @@ image; every answer is a whole pass.
 """
 
 import hashlib
+import itertools
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ def build(seed=0):
         torch.manual_seed(seed)
         widths = (CHANNELS, 16, 16, 1)
         layers = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.PReLU()]
         return nn.Sequential(*layers[:-1]).eval()
 
