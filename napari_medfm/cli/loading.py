@@ -30,13 +30,15 @@ class Axis(StrEnum):
 
 
 def load(model: str, weights: Path | None = None, option: str = "--weights") -> "PromptableModel":
-    """Load a model; weights for one that takes none are a mistake of that option."""
+    """Load a model, telling the licence of other people's weights; weights for one that takes none are a mistake."""
     from napari_medfm.models import available_models, load_model
+    from napari_medfm.models.agreements import describe_licence, needs_agreement
 
-    if weights is not None and any(
-        entry.name == model and entry.facts.weights == "none" for entry in available_models()
-    ):
+    facts = {entry.name: entry.facts for entry in available_models()}.get(model)
+    if facts is not None and weights is not None and facts.weights == "none":
         raise typer.BadParameter(f"{model} needs no weights", param_hint=option)
+    if facts is not None and needs_agreement(facts):
+        typer.echo(describe_licence(facts), err=True)
     return load_model(model) if weights is None else load_model(model, weights=weights)
 
 
