@@ -1,7 +1,7 @@
 """micro-sam's public functions and ours: the same random ViT-B, the same volume, from slice to mask.
 
-micro-sam lives in an environment of its own, which one command makes (5 GB; on a machine without a GPU the CPU build
-of torch will do)::
+micro-sam lives in an environment of its own, which one command makes (7 GB, most of it CUDA; the CPU build of torch
+will do as well)::
 
     python3.11 -m venv PEER && PEER/bin/pip install micro-sam==1.8.14
     python benchmarks/peers.py --peer-python PEER/bin/python
@@ -72,7 +72,7 @@ class Side:
             sys.exit(f"{self.name} ended with {self._process.wait()}; the reason stands above")
         return json.loads(line)
 
-    def ask(self, do: str, **said: object) -> Any:
+    def ask(self, do: str = "", **said: object) -> Any:
         """Ask and wait."""
         self.send(do, **said)
         return self.answer()
@@ -161,7 +161,7 @@ def precompute(peer: Side, ours: Side, slices: int) -> Pairs:
             side.send("" if number else "precompute")
             seconds.append(side.answer())
         pairs.append((seconds[0], seconds[1]))
-    rest = [side.ask("") / slices for side in (peer, ours)]
+    rest = [side.ask() / slices for side in (peer, ours)]
     return [(theirs + rest[0], own + rest[1]) for theirs, own in pairs]
 
 
@@ -182,7 +182,7 @@ def compare(run: report.Run, row: str, pairs: Pairs) -> float:
     """Report a row and return the ratio of medians."""
     theirs, ours = (1000 * statistics.median(times) for times in zip(*pairs, strict=True))
     run.detail(
-        f"{row}: theirs, ours, p50 (ms); ratio; n", f"{theirs:.4g}, {ours:.4g}; {theirs / ours:.2f}; {len(pairs)}"
+        f"{row}: theirs, ours, p50 (ms); ratio; n", f"{theirs:.1f}, {ours:.1f}; {theirs / ours:.2f}; {len(pairs)}"
     )
     return theirs / ours
 
@@ -193,28 +193,30 @@ def smallest_cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float((dots[0] / np.sqrt(dots[1] * dots[2])).min())
 
 
-def answers(work: Work, side: Side, kind: str, do: str = "save", **said: object) -> tuple[np.ndarray, np.ndarray]:
+def answers(work: Work, side: Side, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Return one side's mask and embedding of the slice it loaded last."""
     files = {name: str(work.folder / f"{name}.npy") for name in ("mask", "features")}
-    side.ask(do, kind=kind, position=PROMPTS[kind], **files, **said)
+    side.ask("save", kind=kind, position=PROMPTS[kind], **files)
     return np.load(files["mask"]), np.load(files["features"])
 
 
-def equality(run: report.Run, work: Work, peer: Side, ours: Side) -> None:
-    """Report how far the answers are the same, for the first slice."""
-    for side in (peer, ours):
-        side.ask("load_first", index=0)
+def equality(run: report.Run, work: Work, peer: Side, ours: Side, how: str) -> None:
+    """Report how far the answers on the slice that both loaded last are the same."""
     for kind in PROMPTS:
         theirs, features = answers(work, peer, kind)
         found, own = answers(work, ours, kind)
-        run.detail(f"{kind}: share of pixels that differ", float((theirs != found).mean()))
-    run.detail(
-        "embedding, theirs in float32 and ours as stored: smallest cosine of a position", smallest_cosine(own, features)
-    )
-    if not run.quick:
-        found, own = answers(work, ours, kind, "save_exactly", index=0)
-        run.detail("embedding, ours in float32: largest difference", float(np.abs(own - features).max()))
-        run.detail(f"{kind}, ours in float32: pixels that differ", int((theirs != found).sum()))
+        run.detail(f"{how}: pixels of {found.size} that differ, {kind}", int((theirs != found).sum()))
+    run.detail(f"{how}: largest difference in an embedding", float(np.abs(own - features).max()))
+    run.detail(f"{how}: smallest cosine of a position", smallest_cosine(own, features))
+
+
+def in_float32(run: report.Run, work: Work, peer: Side, ours: Side) -> None:
+    """Report what is left of rows and differences when we compute as exactly as they do."""
+    run.detail("ours in float32: embed a slice, once (ms)", 1000 * ours.ask("be_exact", index=0))
+    peer.ask("load_again", index=0)
+    equality(run, work, peer, ours, "ours in float32")
+    for kind in PROMPTS:
+        compare(run, f"ours in float32: prompt, {kind}", prompt(peer, ours, kind, 4))
 
 
 def bytes_per_slice(folder: Path, slices: int) -> float:
@@ -238,12 +240,16 @@ def compare_all(run: report.Run, work: Work, slices: int) -> None:
     """Run every row, sides in turns."""
     with work.sides() as (peer, ours, versions):
         run.bar("precompute_ratio", compare(run, "precompute a slice, to disk", precompute(peer, ours, slices)))
-        equality(run, work, peer, ours)
+        for side in (peer, ours):
+            side.ask("load_first", index=0)
+        equality(run, work, peer, ours, "as used")
         again = in_turns(peer, ours, 8 if run.quick else 60, lambda side, n: side.ask("load_again", index=n % slices))
         loads = [compare(run, "load a slice, again", again[2:])]
         prompts = [
             compare(run, f"prompt, {kind}", prompt(peer, ours, kind, 2 if run.quick else 10)) for kind in PROMPTS
         ]
+        if not run.quick:
+            in_float32(run, work, peer, ours)
     loads += [] if run.quick else [load_fresh(run, work, slices)]
     run.bar("load_ratio", min(loads))
     run.bar("prompt_ratio", min(prompts))

@@ -64,14 +64,14 @@ class MedfmSide:
         np.save(mask, self._answer(kind, position).mask)
         np.save(features, self.embedding.arrays["features"].astype(np.float32))
 
-    def save_exactly(self, index: int, kind: str, position: list[float], mask: str, features: str) -> None:
-        """Do without bfloat16 and without float16 on the disk."""
+    def be_exact(self, index: int) -> float:
+        """From now on do without bfloat16 and without float16 on the disk; return the seconds to embed a slice so."""
         sam = build(load_state_dict(self.weights), Path(self.weights).name)
-        exact = Predictor(SamModel(sam, device="cpu", precision="float32", reduced=False))
-        self.predictor, kept = exact, self.predictor
-        self.embedding = exact.embed(WINDOW.to_uint8(self.volume.plane(Plane(0, index))))
-        self.save(kind, position, mask, features)
-        self.predictor = kept
+        self.predictor = Predictor(SamModel(sam, device="cpu", precision="float32", reduced=False))
+        seconds, self.embedding = timed(
+            lambda: self.predictor.embed(WINDOW.to_uint8(self.volume.plane(Plane(0, index))))
+        )
+        return seconds
 
     def _load(self, index: int) -> None:
         found = self.predictor.lookup(self.predictor.key(self.voxels, Plane(0, index), WINDOW))
