@@ -246,7 +246,7 @@ def compare_all(run: report.Run, work: Work, slices: int) -> None:
         again = in_turns(peer, ours, 8 if run.quick else 60, lambda side, n: side.ask("load_again", index=n % slices))
         loads = [compare(run, "load a slice, again", again[2:])]
         prompts = [
-            compare(run, f"prompt, {kind}", prompt(peer, ours, kind, 2 if run.quick else 10)) for kind in PROMPTS
+            compare(run, f"prompt, {kind}", prompt(peer, ours, kind, 1 if run.quick else 10)) for kind in PROMPTS
         ]
         if not run.quick:
             in_float32(run, work, peer, ours)
