@@ -1,4 +1,4 @@
-"""Segment Anything 2's image model on the classes of ``transformers``: recognised from its weights, put together, filled.
+"""Segment Anything 2's image model on the classes of ``transformers``: recognised from its weights, built and filled.
 
 The published files have their authors' own names; here they are said in those of ``transformers``. What only follows
 objects through videos is left out: the memory, and the pointers to objects.
@@ -136,7 +136,7 @@ def build(tensors: Mapping[str, Tensor], side: int, subject: str) -> Any:
 
 
 def assemble(layout: Hiera, side: int) -> Any:
-    """Put a ``Sam2Model`` together, for squares of any multiple of 32 pixels, with random weights; nothing is asked for.
+    """Put a ``Sam2Model`` together, for squares of any multiple of 32 pixels, with random weights; nobody is asked.
 
     Raises
     ------
@@ -162,7 +162,10 @@ def assemble(layout: Hiera, side: int) -> Any:
         backbone_feature_sizes=[[side // stride] * 2 for stride in (4, 8, 16)],
     )
     prompts = library.Sam2PromptEncoderConfig(image_size=side)
-    return library.Sam2Model(library.Sam2Config(vision_config=vision, prompt_encoder_config=prompts))
+    sam = library.Sam2Model(library.Sam2Config(vision_config=vision, prompt_encoder_config=prompts))
+    # Two names for one thing, which are drawn twice when weights are random.
+    sam.shared_image_embedding = sam.prompt_encoder.shared_embedding
+    return sam
 
 
 def in_names_of_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -46,7 +46,11 @@ class DecoderInputs:
 
 
 def translate(
-    prompts: PromptSet, previous: MaskPrediction | None, frame: Frame, kinds: Collection[PromptKind], mask_size: tuple[int, int]
+    prompts: PromptSet,
+    previous: MaskPrediction | None,
+    frame: Frame,
+    kinds: Collection[PromptKind],
+    mask_size: tuple[int, int],
 ) -> DecoderInputs:
     """Say prompts in the decoder's terms.
 

@@ -79,7 +79,9 @@ def weights_of(entry: ModelEntry) -> Path:
     file = entry.facts.file
     found = None if file is None else file.find(load_settings().weights_dir)
     if found is None:
-        step = "Choose one (weights=)." if file is None else f"Download it ('napari-medfm models download {entry.name}')."
+        step = (
+            "Choose one (weights=)." if file is None else f"Download it ('napari-medfm models download {entry.name}')."
+        )
         raise WeightsError(entry.name, "needs a file of weights", step)
     return found
 

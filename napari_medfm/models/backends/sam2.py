@@ -204,7 +204,9 @@ class Sam2:
             # The store may hand out arrays that nobody may write to; torch asks for ones that it may.
             image_embeddings=[self._tensor(embedding.arrays[level])[None] for level in CHANNELS],
             input_points=self._tensor(inputs.points)[None, None] if len(inputs.labels) else None,
-            input_labels=torch.as_tensor(inputs.labels, device=self._device)[None, None] if len(inputs.labels) else None,
+            input_labels=torch.as_tensor(inputs.labels, device=self._device)[None, None]
+            if len(inputs.labels)
+            else None,
             input_boxes=None if inputs.box is None else self._tensor(inputs.box)[None, None],
             input_masks=None if inputs.logits is None else self._tensor(inputs.logits)[None, None],
             multimask_output=self._recipe.gives_three(inputs.ambiguous),
