@@ -53,6 +53,9 @@ SIZES = {
 }
 """As Ravi et al. (2024) published them."""
 
+_AUTHORS = "image_encoder.trunk."
+"""Only in the authors' names."""
+
 _VIDEO = (
     # in the authors' names
     "memory_attention.",
@@ -170,7 +173,8 @@ def assemble(layout: Hiera, side: int) -> Any:
 
 def in_names_of_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the image model's weights under the names that ``transformers`` gives them, whichever names they have."""
-    named = {_renamed(key): tensor for key, tensor in tensors.items() if not key.startswith(_VIDEO)}
+    renamed = _renamed if any(key.startswith(_AUTHORS) for key in tensors) else str
+    named = {renamed(key): tensor for key, tensor in tensors.items() if not key.startswith(_VIDEO)}
     points = [_POINT.format(kind) for kind in range(4)]  # not it, it, and two corners
     if all(key in named for key in points):
         named["prompt_encoder.point_embed.weight"] = torch.cat([named.pop(key) for key in points])

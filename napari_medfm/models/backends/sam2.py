@@ -91,6 +91,9 @@ def build_small_sam2(seed: int = 0, side: int = 128) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         sam = assemble(SMALL, side)
+        for module in sam.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
+                module.reset_parameters()  # of the library's own, answers hardly depend on prompts
         for key, parameter in sam.named_parameters():
             if "pos_embed" in key or key == "no_memory_embedding":  # zero when new
                 nn.init.normal_(parameter, std=0.5)

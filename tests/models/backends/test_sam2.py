@@ -121,7 +121,7 @@ class TestEqualsTheProcessorOfTransformers:
         ours = RECIPES["sam2"].frame(shape[:2], SIDE).image(image)
         grey = 1 / 255 / 0.224
         assert (ours - theirs).abs().max() <= grey + 1e-5  # it rounds after each of two axes
-        assert (ours - theirs).abs().mean() < grey / 3
+        assert (ours - theirs).abs().mean() < grey / 2
 
     @torch.inference_mode()
     @pytest.mark.parametrize("shape", [(128, 128, 3), (60, 90, 3)])
