@@ -16,9 +16,10 @@ from transformers import Sam2ImageProcessor, Sam2Processor
 from napari_medfm.errors import ModelError, WeightsError
 from napari_medfm.models import EncodesInSteps, MaskPrediction, available_models, load_model, sam2_layout
 from napari_medfm.models.backends.sam2 import SMALL, Sam2, build_small_sam2, load
-from napari_medfm.models.catalogue import SAM2_FAMILY, SAM_FAMILY
+from napari_medfm.models.catalogue import FAMILIES, SAM2_FAMILY, SAM_FAMILY
+from napari_medfm.models.own import describe_checkpoint
 from napari_medfm.models.recipes import RECIPES
-from napari_medfm.models.sam2_layout import SIZES, Hiera, assemble, build, in_names_of_transformers
+from napari_medfm.models.sam2_layout import assemble
 from napari_medfm.prompts import Box, MaskPrompt, PromptSet
 
 SIDE = 128
@@ -247,64 +248,6 @@ def test_the_encoder_can_be_interrupted_between_its_blocks():
     assert all(np.array_equal(found[0].arrays[level], whole[level]) for level in whole)
 
 
-class TestArchitecture:
-    # Parameters of each image model in millions, from the authors' totals less 7.52 of memory and pointers.
-    @pytest.mark.parametrize(
-        ("size", "millions"), [("tiny", 31.44), ("small", 38.54), ("base-plus", 73.33), ("large", 216.92)]
-    )
-    def test_each_size_is_recognised_by_its_weights_and_has_the_published_parameters(self, size, millions):
-        with torch.device("meta"):
-            network = assemble(SIZES[size], 1024)
-        assert sum(parameter.numel() for parameter in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
-        shapes = {key: value.shape for key, value in network.state_dict().items()}
-        built = build({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, 512, "model.pt")
-        assert len(built.vision_encoder.backbone.blocks) == sum(SIZES[size].depths)
-        assert built.config.vision_config.backbone_config.to_dict() | {"image_size": 0} == (
-            network.config.vision_config.backbone_config.to_dict() | {"image_size": 0}
-        )
-        assert built.prompt_encoder.mask_input_size == (128, 128)
-        assert not any(tensor.is_meta for tensor in (*built.parameters(), *built.buffers()))
-
-    def test_tiny_is_what_transformers_has_as_its_default(self):
-        from transformers import Sam2HieraDetConfig
-
-        with torch.device("meta"):
-            found = assemble(SIZES["tiny"], 1024).config.vision_config.backbone_config.to_dict()
-        assert found == Sam2HieraDetConfig(attn_implementation=found.get("_attn_implementation")).to_dict() | {
-            key: found[key] for key in found if key.startswith("_") or key == "dtype"
-        }
-
-    def test_names_are_those_of_the_published_files(self):
-        names = published_sam2(NETWORK.state_dict())["model"].keys()
-        for name in (
-            "image_encoder.trunk.blocks.2.proj.weight",
-            "image_encoder.trunk.blocks.0.mlp.layers.0.weight",
-            "image_encoder.trunk.pos_embed_window",
-            "image_encoder.trunk.patch_embed.proj.bias",
-            "image_encoder.neck.convs.3.conv.weight",
-            "no_mem_embed",
-            "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
-            "sam_prompt_encoder.point_embeddings.3.weight",
-            "sam_prompt_encoder.mask_downscaling.6.bias",
-            "sam_mask_decoder.transformer.layers.1.mlp.layers.1.weight",
-            "sam_mask_decoder.transformer.layers.0.self_attn.out_proj.weight",
-            "sam_mask_decoder.transformer.norm_final_attn.bias",
-            "sam_mask_decoder.output_upscaling.3.weight",
-            "sam_mask_decoder.output_hypernetworks_mlps.3.layers.2.weight",
-            "sam_mask_decoder.iou_prediction_head.layers.1.weight",
-            "sam_mask_decoder.pred_obj_score_head.layers.0.weight",
-            "sam_mask_decoder.obj_score_token.weight",
-            "sam_mask_decoder.conv_s1.weight",
-        ):
-            assert name in names
-
-    def test_published_names_lead_back_to_those_of_transformers(self):
-        state = NETWORK.state_dict()
-        found = in_names_of_transformers(published_sam2(state)["model"])
-        assert found.keys() == state.keys()
-        assert all(torch.equal(found[key], state[key]) for key in state)
-
-
 @pytest.fixture
 def small_hiera(monkeypatch):
     """Let the loader know an encoder small enough for a test."""
@@ -360,6 +303,11 @@ class TestLoading:
         assert caught.value.next_step
         assert str(tmp_path) not in str(caught.value)
 
+    def test_a_checkpoint_of_ones_own_has_its_own_name_and_the_familys_habits(self, tmp_path):
+        own = describe_checkpoint("livers", "medsam2", save_published(tmp_path / "mine.pt"), "My livers")
+        spec = own.entry(FAMILIES["medsam2"]).load(device="cpu").spec
+        assert (spec.name, spec.title, spec.input_size) == ("livers", "My livers", 512)
+
     def test_the_digest_of_the_file_is_checked(self, tmp_path):
         with pytest.raises(WeightsError, match="has SHA-256"):
             load(save_published(tmp_path / "mine.pt"), sha256="0" * 64, device="cpu")
@@ -395,15 +343,6 @@ def test_its_spec_says_what_the_registry_says():
         assert spec.cacheable
     assert not SAM2_FAMILY.keys() & SAM_FAMILY.keys()
     assert set(EXACT.encode(noise_image(SHAPES["odd"])).arrays) == {"stride_4", "stride_8", "stride_16"}
-
-
-@pytest.mark.parametrize(("size", "layout"), SIZES.items())
-def test_every_size_can_be_downloaded_under_its_own_name(size, layout):
-    assert isinstance(layout, Hiera)
-    file = SAM2_FAMILY[f"sam2-{size}"].facts.file
-    assert file.url.endswith(f"/092824/sam2.1_hiera_{size.replace('-', '_')}.pt")
-    kind, digest = file.digest.split(":")
-    assert (kind, len(bytes.fromhex(digest))) == ("sha256", 32)
 
 
 def test_the_same_seed_makes_the_same_weights_and_leaves_the_random_state():
