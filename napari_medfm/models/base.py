@@ -62,7 +62,7 @@ class ModelFacts:
     weights : str
         ``none`` needed, in the ``package``, a verified ``download``, or a ``file`` that the person brings.
     recipe : str
-        Of a model with the layout of Segment Anything: how it is asked, see `napari_medfm.models.recipes`.
+        Of a model with the layout of Segment Anything or SAM 2: how it is asked, see `napari_medfm.models.recipes`.
     note : str
         What a person should know before using it, in one sentence.
     file : WeightsFile, optional

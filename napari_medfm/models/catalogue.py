@@ -156,13 +156,58 @@ _MEMBERS = (SAM, SAM_L, SAM_H, MOBILE_SAM, MEDSAM, LITE_MEDSAM, MEDICOSAM, MICRO
 SAM_FAMILY = {entry.name: entry for entry in _MEMBERS}
 """State dicts of one layout; each has a `napari_medfm.models.recipes.Recipe` of its own."""
 
+_IMAGES_ONLY = "Answers slice by slice, without its memory for videos; needs the extra 'sam2'."
+_SAM2_FILES = "https://dl.fbaipublicfiles.com/segment_anything_2/092824"
+
+
+def _like_sam2(name: str, facts: ModelFacts) -> ModelEntry:
+    return ModelEntry(name, "napari_medfm.models.backends.sam2:load", facts, {"model": name})
+
+
+def _sam2(size: str, title: str, sha256: str, nbytes: int = 0) -> ModelEntry:
+    name = f"sam2.1_hiera_{size.replace('-', '_')}.pt"
+    facts = ModelFacts(
+        f"SAM 2.1 ({title})",
+        "general natural",
+        "from scratch",
+        "Apache-2.0",
+        weights="download",
+        recipe="sam2",
+        note=_IMAGES_ONLY,
+        file=WeightsFile(name, f"{_SAM2_FILES}/{name}", f"sha256:{sha256}", nbytes),
+    )
+    return _like_sam2(f"sam2-{size}", facts)
+
+
+_SAM2_SIZES = (
+    _sam2("tiny", "Hiera-T", "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69", 156_008_466),
+    _sam2("small", "Hiera-S", "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
+    _sam2("base-plus", "Hiera-B+", "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
+    _sam2("large", "Hiera-L", "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+)
+
+MEDSAM2 = _like_sam2(
+    "medsam2",
+    ModelFacts(
+        "MedSAM2 (Hiera-T at 512 pixels)",
+        licence="see the model's card; code Apache-2.0",
+        commercial_use=False,  # as long as one does not know better
+        weights="file",
+        recipe="medsam2",
+        note=_IMAGES_ONLY,
+    ),
+)
+
+SAM2_FAMILY = {entry.name: entry for entry in (*_SAM2_SIZES, MEDSAM2)}
+"""State dicts of Segment Anything 2; only its image model is used."""
+
 COMPACT = ModelEntry(
     name="compact",
     factory="napari_medfm.models.backends.compact:load",
     facts=ModelFacts("Compact (built in)", origin="from scratch", licence="CC-BY-SA-4.0", weights="package"),
 )
 
-FAMILIES = {COMPACT.name: COMPACT, **SAM_FAMILY}
+FAMILIES = {COMPACT.name: COMPACT, **SAM_FAMILY, **SAM2_FAMILY}
 """Models whose checkpoints anyone may add, see `add_model`."""
 
 
@@ -175,7 +220,7 @@ def _own_list() -> Path:
     return load_settings().data_dir / "models.json"
 
 
-DEFAULT_REGISTRY = ModelRegistry((COMPACT, RANDOM_WALKER, *SAM_FAMILY.values()), _discover)
+DEFAULT_REGISTRY = ModelRegistry((COMPACT, RANDOM_WALKER, *SAM_FAMILY.values(), *SAM2_FAMILY.values()), _discover)
 """The registry of this process."""
 
 

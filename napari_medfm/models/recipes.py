@@ -1,4 +1,4 @@
-"""How each model of the Segment Anything family wants to be asked: the same weights' layout, different habits."""
+"""How each model of the Segment Anything families wants to be asked: the same weights' layout, different habits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,15 @@ from types import MappingProxyType
 from typing import Literal
 
 from napari_medfm.models.base import PromptKind
-from napari_medfm.models.transforms import AreaUnit, CubicUnit, Frame, LinearGrey, LongestSide
+from napari_medfm.models.transforms import (
+    AreaUnit,
+    CubicColour,
+    CubicUnit,
+    Frame,
+    LinearColour,
+    LinearGrey,
+    LongestSide,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +32,15 @@ class Recipe:
         was trained so, though the best is enough for more than a click; ``never``.
     prompt_kinds : frozenset of str
         What goes in as it is; the rest becomes points.
+    side : int
+        Of the square, in pixels, where the weights do not tell; otherwise 0.
     """
 
     preprocessing: str
     frame: Callable[[tuple[int, int], int], Frame]
     candidates: Literal["ambiguous", "always", "never"] = "ambiguous"
     prompt_kinds: frozenset[PromptKind] = frozenset({"point", "box", "mask"})
+    side: int = 0
 
     def gives_three(self, ambiguous: bool) -> bool:
         """Return whether the decoder is to make three masks of prompts."""
@@ -47,6 +58,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             candidates="always",
             prompt_kinds=frozenset({"point", "box", "scribble", "mask"}),
         ),
+        "sam2": Recipe("stretch linear imagenet", LinearColour, side=1024),
+        "medsam2": Recipe("stretch cubic uint8 imagenet", CubicColour, side=512),
     }
 )
 """By the name that stands in `ModelFacts.recipe`."""

@@ -202,6 +202,49 @@ class LinearGrey(Stretch):
         return functional.interpolate(square, self.image_shape, mode="bilinear", align_corners=False)
 
 
+@dataclass(frozen=True, slots=True)
+class LinearColour(Stretch):
+    """Stretch to a square linearly, smoothed where it shrinks, and normalise: the transform of SAM 2.
+
+    Ravi et al., 2024; as their image predictor: values are brought to 0..1 first and stretched as float32, as
+    torchvision's ``Resize`` does, so that nothing is rounded in between.
+    """
+
+    def image(self, image: NDArray[np.uint8]) -> Tensor:
+        """Return the encoder's input, see `Frame.image`."""
+        unit = torch.from_numpy(_in_colour(image).copy()).permute(2, 0, 1)[None].to(torch.float32) / 255
+        square = (self.side, self.side)
+        stretched = functional.interpolate(unit, square, mode="bilinear", align_corners=False, antialias=True)
+        return _normalised(stretched)
+
+    def masks(self, low_res: Tensor) -> Tensor:
+        """Return scores, see `Frame.masks`."""
+        return functional.interpolate(low_res, self.image_shape, mode="bilinear", align_corners=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CubicColour(LinearColour):
+    """Stretch to a square by cubic splines on uint8, and normalise: the transform of MedSAM2 (Ma et al., 2025).
+
+    Its inference scripts use Pillow's ``resize`` as it is without arguments.
+    """
+
+    def image(self, image: NDArray[np.uint8]) -> Tensor:
+        """Return the encoder's input, see `Frame.image`."""
+        stretched = Image.fromarray(image).resize((self.side, self.side), Image.Resampling.BICUBIC)
+        return _normalised(_channels_first(_in_colour(np.asarray(stretched))) / 255)
+
+
+def _in_colour(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+def _normalised(unit: Tensor) -> Tensor:
+    """Normalise values of 0..1 by the mean and standard deviation of ImageNet, as torchvision does."""
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    return (unit - mean) / std
+
+
 def _unit(values: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Bring values to 0..1, all channels alike, and grey to three channels."""
     low, high = float(values.min()), float(values.max())
@@ -209,5 +252,5 @@ def _unit(values: NDArray[np.uint8]) -> NDArray[np.float64]:
     return unit if unit.ndim == 3 else np.repeat(unit[..., None], 3, axis=2)
 
 
-def _channels_first(square: NDArray[np.floating]) -> Tensor:
+def _channels_first(square: NDArray[np.floating] | NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(square.astype(np.float32)).permute(2, 0, 1)[None].contiguous()

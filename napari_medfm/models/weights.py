@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from napari_medfm.errors import WeightsError
 from napari_medfm.files import sha256_file
+from napari_medfm.models.registry import ModelEntry
+from napari_medfm.settings import load_settings
 
 _WRAPPERS = ("model", "model_state", "state_dict")
 _WRAPPED_AT_MOST = 4  # a dict can be made to hold itself
@@ -64,6 +66,24 @@ def load_state_dict(path: Path | str, *, sha256: str = "") -> dict[str, Tensor]:
     _check_plain(tensors, path.name)
     _check_finite(tensors, path.name)
     return tensors
+
+
+def weights_of(entry: ModelEntry) -> Path:
+    """Return the file that was downloaded for a model.
+
+    Raises
+    ------
+    WeightsError
+        There is none; the message says how to come by it.
+    """
+    file = entry.facts.file
+    found = None if file is None else file.find(load_settings().weights_dir)
+    if found is None:
+        step = (
+            "Choose one (weights=)." if file is None else f"Download it ('napari-medfm models download {entry.name}')."
+        )
+        raise WeightsError(entry.name, "needs a file of weights", step)
+    return found
 
 
 def fit(module: nn.Module, tensors: Mapping[str, Tensor], subject: str) -> None:

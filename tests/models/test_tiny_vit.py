@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from timm.models import tiny_vit as reference
-from torch import nn
+from references import TimmTinyVit, in_names_of_timm
 
 from napari_medfm.errors import WeightsError
 from napari_medfm.models.sam_layouts import LITE, MOBILE, assemble, build
@@ -23,61 +22,16 @@ def randomised(module, seed=0):
     return module.eval()
 
 
-class Reference(nn.Module):
-    """The parts of ``timm`` in the order of MobileSAM and LiteMedSAM, without the neck."""
-
-    def __init__(self, shape):
-        super().__init__()
-        self.stages = nn.ModuleList()
-        for stage, (width, depth) in enumerate(zip(shape.widths, shape.depths, strict=True)):
-            if stage == 0:
-                blocks = reference.ConvLayer(width, depth, nn.GELU)
-            else:
-                heads, window = shape.heads[stage], shape.windows[stage]
-                blocks = nn.Sequential(*(reference.TinyVitBlock(width, heads, window) for _ in range(depth)))
-            self.stages.append(blocks)
-        self.merging = nn.ModuleList(
-            reference.PatchMerging(inside, outside, nn.GELU)
-            for inside, outside in zip(shape.widths, shape.widths[1:], strict=False)
-        )
-        self.merging[-1].conv2.conv.stride = (1, 1)  # the cells stay as they are
-
-    def forward(self, x):
-        for stage, blocks in enumerate(self.stages):
-            # The reference has channels last in all stages but the first.
-            x = blocks(x if stage == 0 else x.permute(0, 2, 3, 1))
-            x = x if stage == 0 else x.permute(0, 3, 1, 2)
-            if stage < len(self.merging):
-                x = self.merging[stage](x)
-        return x
-
-
-def renamed(state, depths):
-    """Return the weights under the reference's names."""
-    found = {}
-    for name, tensor in state.items():
-        if name.startswith("layers."):
-            _, stage, kind, rest = name.split(".", 3)
-            rest = rest.replace(".c.", ".conv.")
-            prefix = f"merging.{stage}." if kind == "downsample" else f"stages.{stage}." + ("blocks." * (stage == "0"))
-            found[prefix + rest] = tensor
-    return found
-
-
 @pytest.mark.parametrize("halves_first", [True, False], ids=["mobile", "lite"])
 @torch.inference_mode()
 def test_equals_the_parts_of_the_reference(halves_first):
     shape = TinyVitShape(halves_first, SMALL.widths, SMALL.depths, SMALL.heads, SMALL.windows)
     encoder = randomised(TinyVit(shape, 64))
-    expected = Reference(shape)
-    expected.load_state_dict(renamed(encoder.state_dict(), shape.depths), strict=True)
+    expected = TimmTinyVit(shape)
+    expected.load_state_dict(in_names_of_timm(encoder.state_dict()), strict=True)
     image = torch.randn(2, 3, 64, 64)
-    x = encoder.patch_embed(image)
-    assert x.shape[-1] == (16 if halves_first else 64)
-    found = x
-    for stage in encoder.layers:
-        found = stage(found)
-    wanted = expected.eval()(x)
+    found, wanted = encoder(image), expected.eval()(image)
+    assert encoder.patch_embed(image).shape[-1] == (16 if halves_first else 64)
     assert torch.allclose(found, wanted, atol=1e-4 * wanted.abs().max().item())
 
 

@@ -1,17 +1,18 @@
-"""The transform of Segment Anything, equal to the package's own, and its way back."""
+"""The transforms of the Segment Anything families, equal to those of their authors, and their way back."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from references import RECIPES
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 from skimage.transform import resize
 from torch import nn
 from torch.nn import functional
 
-from napari_medfm.models.transforms import AreaUnit, CubicUnit, LinearGrey, LongestSide
+from napari_medfm.models.transforms import AreaUnit, CubicColour, CubicUnit, LinearColour, LinearGrey, LongestSide
 
 SHAPES = {
     "square": (64, 64),
@@ -265,7 +266,33 @@ class TestScribblePrompt:
         assert torch.equal(LinearGrey((90, 200), 256).masks(logits), expected)
 
 
-@pytest.mark.parametrize("kind", [AreaUnit, CubicUnit, LinearGrey])
+@pytest.mark.parametrize(("recipe", "kind"), [("sam2", LinearColour), ("medsam2", CubicColour)])
+class TestSam2:
+    """The recipes of the image predictor of SAM 2, which is torchvision's, and of the scripts of MedSAM2."""
+
+    @pytest.mark.parametrize("shape", [*SHAPES.values(), (90, 200, 3), (256, 256, 3)])
+    def test_images(self, recipe, kind, shape):
+        image = noise(*shape)
+        found = kind(shape[:2], 256).image(image)
+        assert found.shape == (1, 3, 256, 256)
+        assert torch.allclose(found, RECIPES[recipe].tensor(image, 256), atol=1e-5)
+
+    def test_an_image_that_nobody_may_write_to_is_taken(self, recipe, kind):
+        image = noise(20, 30, 3)
+        image.setflags(write=False)
+        assert torch.equal(kind((20, 30), 64).image(image), kind((20, 30), 64).image(image.copy()))
+
+    def test_positions_are_scaled_along_each_axis(self, recipe, kind):
+        found = kind((50, 100), 256).points(np.array([[50.0, 100.0], [25.0, 10.0]]))
+        assert np.allclose(found, RECIPES[recipe].place(np.array([[100.0, 50.0], [10.0, 25.0]]), (50, 100), 256))
+
+    def test_logits_are_enlarged_once(self, recipe, kind):
+        logits = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(4))
+        found = kind((90, 200), 256).masks(logits) > 0
+        assert torch.equal(found, RECIPES[recipe].masks(logits, (90, 200), 256))
+
+
+@pytest.mark.parametrize("kind", [AreaUnit, CubicUnit, LinearGrey, LinearColour, CubicColour])
 @pytest.mark.parametrize("shape", [(64, 64), (150, 100), (60, 120)])
 def test_a_mask_survives_the_way_of_any_transform_to_the_decoder_and_back(kind, shape):
     rows, columns = np.ogrid[: shape[0], : shape[1]]
@@ -279,7 +306,7 @@ def test_a_mask_survives_the_way_of_any_transform_to_the_decoder_and_back(kind, 
     assert 2 * overlap / (back.sum() + disc.sum()) > 0.95
 
 
-@pytest.mark.parametrize("kind", [AreaUnit, CubicUnit, LinearGrey])
+@pytest.mark.parametrize("kind", [AreaUnit, CubicUnit, LinearGrey, LinearColour, CubicColour])
 def test_a_point_lies_where_its_pixel_went_in_any_transform(kind):
     image = np.zeros((60, 90), np.uint8)
     image[20:29, 60:69] = 255

@@ -5,7 +5,7 @@ answers equal ``SamPredictor``'s, and every model that kept decoder and layout, 
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
-from napari_medfm.errors import ModelError, WeightsError
+from napari_medfm.errors import ModelError
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.catalogue import SAM, SAM_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
@@ -24,13 +24,10 @@ from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.sam_attention import fuse_attention
 from napari_medfm.models.sam_decoder import SamDecoder
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build, encoder_blocks
+from napari_medfm.models.sam_prompts import DecoderInputs, translate
 from napari_medfm.models.steps import finish
-from napari_medfm.models.transforms import Frame
-from napari_medfm.models.weights import load_state_dict, state_digest
-from napari_medfm.prompts import MaskPrompt, Point, PromptSet, Scribble, as_points, rasterize
-from napari_medfm.settings import load_settings
-
-_SURE = 1e-3  # a mask says 0.1 % or 99.9 %: logits of about 7, as large as the decoder's own
+from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
+from napari_medfm.prompts import PromptSet
 
 
 def load(
@@ -65,20 +62,11 @@ def load(
     WeightsError
         No file was given or downloaded, or it was refused.
     """
-    weights = weights or _downloaded(model)
-    sam = build(load_state_dict(weights, sha256=sha256), Path(weights).name)
     family = SAM_FAMILY[model]
+    weights = weights or weights_of(family)
+    sam = build(load_state_dict(weights, sha256=sha256), Path(weights).name)
     entry = replace(family, name=name or family.name, facts=replace(family.facts, title=title or family.facts.title))
     return SamModel(sam, entry, device=device, precision=precision)
-
-
-def _downloaded(model: str) -> Path:
-    file = SAM_FAMILY[model].facts.file
-    found = None if file is None else file.find(load_settings().weights_dir)
-    if found is None:
-        step = "Choose one (weights=)." if file is None else f"Download it ('napari-medfm models download {model}')."
-        raise WeightsError(model, "needs a file of weights", step)
-    return found
 
 
 def build_small_sam(seed: int = 0, image_size: int = 256, *, width: int = 64, depth: int = 2, heads: int = 2) -> Sam:
@@ -108,10 +96,7 @@ def build_small_sam(seed: int = 0, image_size: int = 256, *, width: int = 64, de
 class SamModel:
     """Any built ``Sam`` as a `PromptableModel`.
 
-    Points and boxes go in as they are, a box by its edges: ``start`` and ``stop``
-    are its corners, as in COCO. A scribble or lasso becomes points. The previous
-    answer's logits, or else a mask prompt, go in as the mask; a mask prompt alone
-    brings its bounding box with it. A first click by itself is ambiguous and gets
+    How prompts go in says `napari_medfm.models.sam_prompts.translate`. A first click by itself is ambiguous and gets
     three candidates, anything more one.
 
     Parameters
@@ -187,9 +172,10 @@ class SamModel:
         check_embedding(embedding, self._spec.encoder_digest)
         check_prompts(prompts, embedding.image_shape)
         frame = self._recipe.frame(embedding.image_shape, self._spec.input_size)
-        inputs = self._translate(prompts, previous, frame)
+        mask_size = self._sam.prompt_encoder.mask_input_size
+        inputs = translate(prompts, previous, frame, self._spec.prompt_kinds, mask_size)
         if not has_positive(prompts) or inputs.empty:
-            return empty_prediction(embedding.image_shape, self._sam.prompt_encoder.mask_input_size)
+            return empty_prediction(embedding.image_shape, mask_size)
         with enough_memory(self._spec.title):
             low_res, qualities = self._answer(embedding, inputs)
             masks = frame.masks(low_res) > 0
@@ -202,84 +188,20 @@ class SamModel:
         dtype = torch.bfloat16 if self._reduced else torch.float32
         return SamDecoder(self._sam.mask_decoder, self._sam.prompt_encoder.get_dense_pe(), dtype)
 
-    def _translate(self, prompts: PromptSet, previous: MaskPrediction | None, frame: Frame) -> "_Inputs":
-        """Say the prompts in the decoder's terms."""
-        prompts = as_points(prompts, frame.image_shape, keep=self._spec.prompt_kinds)
-        corners = _corners(prompts, frame.image_shape)
-        places = [*prompts.points, *_stroke_pixels(prompts, frame.image_shape)]
-        points = np.asarray([point.position for point in places], dtype=float).reshape(-1, 2)
-        labels = [int(point.positive) for point in places]
-        logits = self._mask_input(prompts, previous, frame)
-        return _Inputs(
-            points=(self._tensor(frame.points(points)), self._tensor(np.asarray(labels))) if labels else None,
-            boxes=None if corners is None else self._tensor(frame.points(corners).reshape(4)),
-            masks=None if logits is None else self._tensor(logits[None]),
-            ambiguous=labels == [1] and corners is None and logits is None,
-        )
-
-    def _mask_input(
-        self, prompts: PromptSet, previous: MaskPrediction | None, frame: Frame
-    ) -> NDArray[np.float32] | None:
-        size = self._sam.prompt_encoder.mask_input_size
-        if previous is not None and previous.logits.shape == size:
-            return previous.logits
-        mask = _drawn(prompts, frame.image_shape) if previous is None else previous.mask
-        if not mask.any():
-            return None
-        share = np.clip(frame.low_res(mask, size[0]), _SURE, 1 - _SURE)
-        return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
-
-    def _answer(self, embedding: ImageEmbedding, inputs: "_Inputs") -> tuple[Tensor, Tensor]:
+    def _answer(self, embedding: ImageEmbedding, inputs: DecoderInputs) -> tuple[Tensor, Tensor]:
         # The store may hand out an array that nobody may write to; torch asks for one that it may.
         features = torch.from_numpy(np.require(embedding.arrays["features"], requirements=["C", "W"]))
-        sparse, dense = self._sam.prompt_encoder(points=inputs.points, boxes=inputs.boxes, masks=inputs.masks)
+        sparse, dense = self._sam.prompt_encoder(
+            points=(self._tensor(inputs.points), self._tensor(inputs.labels)) if len(inputs.labels) else None,
+            boxes=None if inputs.box is None else self._tensor(inputs.box),
+            masks=None if inputs.logits is None else self._tensor(inputs.logits[None]),
+        )
         three = self._recipe.gives_three(inputs.ambiguous)
         return self._decoder.answer(features.to(self._device, torch.float32), dense, sparse, three=three)
 
     def _tensor(self, values: NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int_]) -> Tensor:
         dtype = torch.int32 if values.dtype.kind == "i" else torch.float32
         return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self._device)[None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What the prompt encoder takes: (1, n, 2) xy and (1, n) labels, (1, 4) xyxy, (1, 1, h, w) logits."""
-
-    points: tuple[Tensor, Tensor] | None
-    boxes: Tensor | None
-    masks: Tensor | None
-    ambiguous: bool
-
-    @property
-    def empty(self) -> bool:
-        return self.points is None and self.boxes is None and self.masks is None
-
-
-def _corners(prompts: PromptSet, image_shape: tuple[int, int]) -> NDArray[np.float64] | None:
-    """Two (row, column) corners of the box, or of the mask if it is all there is."""
-    if prompts.box is not None:
-        return np.asarray((prompts.box.start, prompts.box.stop), dtype=float)
-    inside = np.argwhere(_drawn(prompts, image_shape))
-    if prompts.points or any(isinstance(prompt, Scribble) for prompt in prompts) or not inside.size:
-        return None
-    return np.asarray((inside.min(axis=0), inside.max(axis=0) + 1), dtype=float)
-
-
-def _stroke_pixels(prompts: PromptSet, image_shape: tuple[int, int]) -> list[Point]:
-    """Every pixel of the strokes that are left, as a click."""
-    return [
-        Point(stroke.plane, (float(row), float(column)), stroke.positive)
-        for stroke in prompts
-        if isinstance(stroke, Scribble)
-        for row, column in np.argwhere(rasterize(stroke, image_shape))
-    ]
-
-
-def _drawn(prompts: PromptSet, image_shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The union of the mask prompts."""
-    masks = [prompt.to_mask(image_shape) for prompt in prompts if isinstance(prompt, MaskPrompt)]
-    union: NDArray[np.bool_] = np.logical_or.reduce([np.zeros(image_shape, dtype=np.bool_), *masks])
-    return union
 
 
 def _spec(sam: Sam, precision: str, entry: ModelEntry, recipe: Recipe) -> ModelSpec:

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from skimage.transform import resize
+from references import Question, SamReference
 from suites.backend import PLANE, BackendSuite, click, noise_image
-from torch.nn import functional
 
 from napari_medfm.models import available_models, load_model, sam_layouts
 from napari_medfm.models.backends.sam import SamModel, build_small_sam
@@ -55,54 +54,33 @@ class TestConformanceOfTinyVit(BackendSuite):
         return SamModel(sam, SAM_FAMILY[name], device="cpu")
 
 
-def decoded(features, points=None, boxes=None, *, multimask):
-    """Return the decoder's logits and qualities."""
-    sparse, dense = SMALL.prompt_encoder(points=points, boxes=boxes, masks=None)
-    positions = SMALL.prompt_encoder.get_dense_pe()
-    return SMALL.mask_decoder(
-        image_embeddings=features,
-        image_pe=positions,
-        sparse_prompt_embeddings=sparse,
-        dense_prompt_embeddings=dense,
-        multimask_output=multimask,
-    )
+def asked_as_by_its_authors(recipe, image, question):
+    """Return the encoder's input and the answer of the authors' recipe."""
+    reference = SamReference(SMALL, recipe)
+    tensor = reference.recipe.tensor(image, SIDE)
+    return tensor, reference.answer(reference.features(tensor), image.shape, question)
 
 
-@torch.inference_mode()
-def test_a_box_is_answered_as_by_the_script_of_medsam():
-    image = noise_image((90, 120))
-    box = Box(PLANE, (20.0, 30.0), (70.0, 100.0))
-    square = resize(np.stack([image] * 3, -1), (SIDE, SIDE), order=3, preserve_range=True, anti_aliasing=True)
-    square = square.astype(np.uint8)
-    unit = (square - square.min()) / np.clip(square.max() - square.min(), 1e-8, None)
-    features = SMALL.image_encoder(torch.tensor(unit).float().permute(2, 0, 1)[None])
-    corners = np.array([30, 20, 100, 70]) / np.array([120, 90, 120, 90]) * SIDE
-    low_res, _ = decoded(features, boxes=torch.tensor(corners)[None].float(), multimask=False)
-    enlarged = functional.interpolate(torch.sigmoid(low_res), (90, 120), mode="bilinear", align_corners=False)
-    model = family("medsam")
-    answer = model.decode(model.encode(image), PromptSet((box,)))
-    assert len(answer.masks) == 1
-    assert np.allclose(answer.low_res, low_res[0].numpy(), atol=1e-5)
-    differing = answer.masks[0] != (enlarged[0, 0] > 0.5).numpy()
-    assert differing.mean() < 1e-3
+def assert_answers(name, image, prompts, question):
+    tensor, expected = asked_as_by_its_authors(SAM_FAMILY[name].facts.recipe, image, question)
+    model = family(name)
+    assert torch.allclose(RECIPES[name].frame(image.shape, SIDE).image(image), tensor, atol=1e-5)
+    answer = model.decode(model.encode(image), prompts)
+    assert answer.masks.shape == expected.masks.shape
+    assert np.allclose(answer.low_res, expected.logits, atol=1e-5)
+    assert (answer.masks != expected.masks).mean() < 1e-3
     assert answer.masks.any()
 
 
-@torch.inference_mode()
+def test_a_box_is_answered_as_by_the_script_of_medsam():
+    box = Box(PLANE, (20.0, 30.0), (70.0, 100.0))
+    assert_answers("medsam", noise_image((90, 120)), PromptSet((box,)), Question(box=(30, 20, 100, 70)))
+
+
 def test_clicks_are_answered_as_by_the_predictor_of_scribbleprompt():
-    image = noise_image((90, 120))
-    unit = torch.tensor(image / 255.0, dtype=torch.float32)[None, None]
-    stretched = functional.interpolate(unit, size=(SIDE, SIDE), mode="bilinear").repeat(1, 3, 1, 1)
-    features = SMALL.image_encoder(SMALL.preprocess(255 * stretched))
-    places = torch.tensor([[[40.0, 30.0], [100.0, 80.0]]]) * torch.tensor([SIDE / 120, SIDE / 90])
-    low_res, qualities = decoded(features, (places, torch.tensor([[1, 0]])), multimask=True)
-    best = int(qualities.argmax())
-    expected = SMALL.postprocess_masks(low_res, (SIDE, SIDE), (90, 120))[0, best] > 0
-    model = family("scribbleprompt-sam")
-    answer = model.decode(model.encode(image), PromptSet((click(30, 40), click(80, 100, False))))
-    assert len(answer.masks) == 1
-    assert np.allclose(answer.logits, low_res[0, best].numpy(), atol=1e-5)
-    assert (answer.mask != expected.numpy()).mean() < 1e-3
+    clicks = PromptSet((click(30, 40), click(80, 100, False)))
+    question = Question(points=((40, 30), (100, 80)), labels=(1, 0))
+    assert_answers("scribbleprompt-sam", noise_image((90, 120)), clicks, question)
 
 
 def test_a_stroke_is_as_many_clicks_as_it_has_pixels_for_scribbleprompt():

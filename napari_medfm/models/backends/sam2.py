@@ -1,0 +1,262 @@
+"""Segment Anything 2.1 (Ravi et al., 2024) on the classes of ``transformers``, and MedSAM2 (Ma et al., 2025).
+
+Their image models: a slice is answered as ``SAM2ImagePredictor`` answers an image. The memory that follows an object
+through a video is not used.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_medfm.errors import ModelError
+from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
+from napari_medfm.models.catalogue import SAM2_FAMILY
+from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
+from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
+from napari_medfm.models.recipes import RECIPES, Recipe
+from napari_medfm.models.registry import ModelEntry
+from napari_medfm.models.sam2_layout import CHANNELS, Hiera, assemble, build
+from napari_medfm.models.sam_prompts import DecoderInputs, translate
+from napari_medfm.models.steps import finish
+from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
+from napari_medfm.prompts import PromptSet
+
+TINY = SAM2_FAMILY["sam2-tiny"]
+_LARGEST_LOGIT = 32.0  # as the authors' predictor cuts off what it hands back as a mask
+
+
+def load(
+    weights: Path | str | None = None,
+    *,
+    model: str = TINY.name,
+    name: str = "",
+    title: str = "",
+    sha256: str = "",
+    device: str | None = None,
+    precision: str = "float16",
+) -> "Sam2":
+    """Load a model of the Segment Anything 2 family.
+
+    Parameters
+    ----------
+    weights : Path or str, optional
+        A state dict in the authors' layout or that of ``transformers``, see `load_state_dict`; by default the file
+        that was downloaded before. The size is recognised from it.
+    model : str
+        Whose weights they are, of `napari_medfm.models.catalogue.SAM2_FAMILY`: the layout does not tell.
+    name, title : str, optional
+        Of a checkpoint of one's own; by default those of `model`.
+    sha256 : str, optional
+        The digest the file must have.
+    device : str, optional
+        See `choose_device`.
+    precision : str
+        Number format of the embeddings, ``float16`` or ``float32``.
+
+    Raises
+    ------
+    WeightsError
+        No file was given or downloaded, or it was refused.
+    ModelError
+        The extra ``sam2`` is not installed.
+    """
+    family = SAM2_FAMILY[model]
+    weights = weights or weights_of(family)
+    side = RECIPES[family.facts.recipe].side
+    sam = build(load_state_dict(weights, sha256=sha256), side, Path(weights).name)
+    entry = replace(family, name=name or family.name, facts=replace(family.facts, title=title or family.facts.title))
+    return Sam2(sam, entry, device=device, precision=precision)
+
+
+def build_small_sam2(seed: int = 0, side: int = 128) -> Any:
+    """Return a small ``Sam2Model`` with random weights, the same for the same seed.
+
+    The real architecture with a tiny image encoder, for tests and benchmarks: it segments nothing, but takes every
+    path that the real weights take.
+
+    Parameters
+    ----------
+    seed : int
+        Of the weights; the global random state is left as it was.
+    side : int
+        Of the square that the encoder sees, a multiple of 32.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        sam = assemble(SMALL, side)
+        for module in sam.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
+                module.reset_parameters()  # of the library's own, answers hardly depend on prompts
+        for key, parameter in sam.named_parameters():
+            if "pos_embed" in key or key == "no_memory_embedding":  # zero when new
+                nn.init.normal_(parameter, std=0.5)
+    return sam.eval()
+
+
+SMALL = Hiera(16, 1, (1, 1, 2, 1), (3,))
+"""The image encoder of `build_small_sam2`."""
+
+
+class Sam2:
+    """Any ``Sam2Model`` of ``transformers`` as a `PromptableModel`.
+
+    How prompts go in says `napari_medfm.models.sam_prompts.translate`. A first click by itself is ambiguous and gets
+    three candidates. Anything more gets one: the decoder's single mask, or, where that is unstable (less than 98 % of
+    its area stays when its logits are cut at 0.05 instead of -0.05), the best of the three; so do both the authors'
+    predictor and ``transformers``.
+
+    Parameters
+    ----------
+    sam : Sam2Model
+        With its weights; moved to the device.
+    entry : ModelEntry
+        Whose weights they are; its facts name the recipe.
+    device : str, optional
+        See `choose_device`.
+    precision : str
+        Number format of the embeddings, ``float16`` or ``float32``.
+    reduced : bool, optional
+        Whether the encoder computes in bfloat16; by default where the device does so itself. The decoder computes in
+        float32.
+    """
+
+    def __init__(
+        self,
+        sam: Any,
+        entry: ModelEntry = TINY,
+        *,
+        device: str | None = None,
+        precision: str = "float16",
+        reduced: bool | None = None,
+    ) -> None:
+        if precision not in {"float16", "float32"}:
+            raise ModelError(entry.name, f"cannot store embeddings as {precision!r}", "Choose float16 or float32.")
+        self._device = choose_device(device)
+        self._reduced = computes_bfloat16(self._device) if reduced is None else reduced
+        self._recipe = RECIPES[entry.facts.recipe]
+        self._spec = _spec(sam, precision, entry, self._recipe)
+        self._sam = sam.eval().requires_grad_(requires_grad=False).to(self._device)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Facts about the model."""
+        return self._spec
+
+    @property
+    def device(self) -> str:
+        """The device it runs on, such as ``cpu`` or ``cuda:0``."""
+        return str(self._device)
+
+    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+        """Encode an image; three levels of features, see `CHANNELS`. See `PromptableModel.encode`."""
+        return finish(self.encode_steps(image))
+
+    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+        """Encode an image, a block of the encoder at a time. See `EncodesInSteps`."""
+        check_image(image)
+        shape = (image.shape[0], image.shape[1])
+        backbone = self._sam.vision_encoder.backbone
+        pixels = self._recipe.frame(shape, self._spec.input_size).image(image).to(self._device)
+        x = self._advance(partial(_begin, backbone), pixels)
+        stages = []
+        for number, block in enumerate(backbone.blocks):
+            yield
+            x = self._advance(block, x)
+            if number in backbone.stage_ends:
+                stages.append(x)
+        yield
+        levels = self._advance(partial(_pyramid, self._sam), stages)
+        stored = [level[0].float().contiguous().cpu().numpy().astype(self._spec.precision) for level in levels]
+        return ImageEmbedding(dict(zip(CHANNELS, stored, strict=True)), shape, self._spec.encoder_digest)
+
+    @torch.inference_mode()
+    def _advance(self, block: Callable[[Any], Any], x: Tensor | list[Tensor]) -> Any:
+        reduced = torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced)
+        with enough_memory(self._spec.title), reduced:
+            return block(x)
+
+    @torch.inference_mode()
+    def decode(
+        self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
+    ) -> MaskPrediction:
+        """Answer prompts; candidates come best first. See `PromptableModel.decode`."""
+        check_embedding(embedding, self._spec.encoder_digest)
+        check_prompts(prompts, embedding.image_shape)
+        frame = self._recipe.frame(embedding.image_shape, self._spec.input_size)
+        mask_size = self._sam.prompt_encoder.mask_input_size
+        inputs = translate(prompts, previous, frame, self._spec.prompt_kinds, mask_size)
+        if not has_positive(prompts) or inputs.empty:
+            return empty_prediction(embedding.image_shape, mask_size)
+        with enough_memory(self._spec.title):
+            low_res, qualities = self._answer(embedding, inputs)
+            masks = frame.masks(low_res[None])[0] > 0
+        order = torch.argsort(qualities, descending=True, stable=True)
+        best_first = (masks[order], low_res[order].clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT), qualities[order])
+        return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
+
+    def _answer(self, embedding: ImageEmbedding, inputs: DecoderInputs) -> tuple[Tensor, Tensor]:
+        """Return logits (candidates, h, w) and qualities (candidates,)."""
+        answer = self._sam(
+            # The store may hand out arrays that nobody may write to; torch asks for ones that it may.
+            image_embeddings=[self._tensor(embedding.arrays[level])[None] for level in CHANNELS],
+            input_points=self._tensor(inputs.points)[None, None] if len(inputs.labels) else None,
+            input_labels=torch.as_tensor(inputs.labels, device=self._device)[None, None]
+            if len(inputs.labels)
+            else None,
+            input_boxes=None if inputs.box is None else self._tensor(inputs.box)[None, None],
+            input_masks=None if inputs.logits is None else self._tensor(inputs.logits)[None, None],
+            multimask_output=self._recipe.gives_three(inputs.ambiguous),
+        )
+        return answer.pred_masks[0, 0], answer.iou_scores[0, 0]
+
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
+        return torch.as_tensor(values.astype(np.float32), device=self._device)
+
+
+def _begin(backbone: Any, pixels: Tensor) -> Tensor:
+    x: Tensor = backbone.patch_embed(pixels)
+    placed: Tensor = x + backbone._get_pos_embed(x.shape[1:3])
+    return placed
+
+
+def _pyramid(sam: Any, stages: list[Tensor]) -> list[Tensor]:
+    """Return three levels from fine to coarse, as the decoder takes them: it has seen no memory."""
+    levels, _ = sam.vision_encoder.neck(stages)
+    coarse, half, fine = levels[-len(CHANNELS) :]
+    told = coarse + sam.no_memory_embedding.view(1, -1, 1, 1)
+    return [sam.mask_decoder.conv_s0(fine), sam.mask_decoder.conv_s1(half), told]
+
+
+def _spec(sam: Any, precision: str, entry: ModelEntry, recipe: Recipe) -> ModelSpec:
+    facts = entry.facts
+    state = sam.state_dict()
+    encodes = ("vision_encoder.", "no_memory_embedding", "mask_decoder.conv_s")
+    encoder = {key: tensor for key, tensor in state.items() if key.startswith(encodes)}
+    side = sam.config.prompt_encoder_config.image_size
+    numbers = sum(
+        channels * (side // stride) ** 2 for channels, stride in zip(CHANNELS.values(), (4, 8, 16), strict=True)
+    )
+    return ModelSpec(
+        name=entry.name,
+        title=facts.title,
+        ndim=2,
+        prompt_kinds=recipe.prompt_kinds,
+        input_size=side,
+        preprocessing=recipe.preprocessing,
+        embedding_bytes=numbers * np.dtype(precision).itemsize,
+        cacheable=True,
+        precision=precision,
+        tier=facts.tier,
+        origin=facts.origin,
+        licence=facts.licence,
+        commercial_use=facts.commercial_use,
+        encoder_digest=state_digest(encoder, recipe.preprocessing, f"{side} pixels"),
+        model_digest=state_digest(state, recipe.preprocessing, f"{side} pixels"),
+    )
