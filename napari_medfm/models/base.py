@@ -67,6 +67,10 @@ class ModelFacts:
         What a person should know before using it, in one sentence.
     file : WeightsFile, optional
         The weights, where they are one published file.
+    embedding_bytes : int
+        Of one slice as it is kept; 0 if it depends on the image, or nothing is kept.
+    verified : str
+        What the way it is asked was compared with.
     """
 
     title: str
@@ -78,6 +82,8 @@ class ModelFacts:
     recipe: str = ""
     note: str = ""
     file: WeightsFile | None = None
+    embedding_bytes: int = 0
+    verified: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
-from napari_medfm.models.catalogue import COMPACT
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.compact_maps import PromptMaps
 from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork
@@ -26,6 +25,7 @@ from napari_medfm.models.recent import Recent
 from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.views import View
 from napari_medfm.models.weights import fit, load_state_dict, state_digest
+from napari_medfm.models.zoo import COMPACT
 from napari_medfm.prompts import MaskPrompt, PromptSet, voxel_at
 
 WEIGHTS = Path(__file__).parents[1] / "shipped" / "compact.safetensors"

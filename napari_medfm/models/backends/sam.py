@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from napari_medfm.errors import ModelError
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
-from napari_medfm.models.catalogue import SAM, SAM_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
 from napari_medfm.models.recipes import RECIPES, Recipe
@@ -27,6 +26,7 @@ from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build, enco
 from napari_medfm.models.sam_prompts import DecoderInputs, translate
 from napari_medfm.models.steps import finish
 from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
+from napari_medfm.models.zoo import SAM, SAM_FAMILY
 from napari_medfm.prompts import PromptSet
 
 
@@ -47,7 +47,7 @@ def load(
     weights : Path or str, optional
         A state dict, see `load_state_dict`; by default the file that was downloaded before.
     model : str
-        Whose weights they are, of `napari_medfm.models.catalogue.SAM_FAMILY`: the layout does not tell.
+        Whose weights they are, of `napari_medfm.models.zoo.SAM_FAMILY`: the layout does not tell.
     name, title : str, optional
         Of a checkpoint of one's own; by default those of `model`.
     sha256 : str, optional

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from napari_medfm.errors import ModelError
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
-from napari_medfm.models.catalogue import SAM2_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
 from napari_medfm.models.recipes import RECIPES, Recipe
@@ -26,6 +25,7 @@ from napari_medfm.models.sam2_layout import CHANNELS, Hiera, assemble, build
 from napari_medfm.models.sam_prompts import DecoderInputs, translate
 from napari_medfm.models.steps import finish
 from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
+from napari_medfm.models.zoo import SAM2_FAMILY
 from napari_medfm.prompts import PromptSet
 
 TINY = SAM2_FAMILY["sam2-tiny"]
@@ -50,7 +50,7 @@ def load(
         A state dict in the authors' layout or that of ``transformers``, see `load_state_dict`; by default the file
         that was downloaded before. The size is recognised from it.
     model : str
-        Whose weights they are, of `napari_medfm.models.catalogue.SAM2_FAMILY`: the layout does not tell.
+        Whose weights they are, of `napari_medfm.models.zoo.SAM2_FAMILY`: the layout does not tell.
     name, title : str, optional
         Of a checkpoint of one's own; by default those of `model`.
     sha256 : str, optional
