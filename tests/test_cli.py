@@ -5,6 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -16,13 +17,22 @@ from typer.testing import CliRunner
 from napari_medfm import cli
 from napari_medfm.cli.prompts_file import read_objects
 from napari_medfm.errors import CancelledError, MedfmError
-from napari_medfm.models import register_model
+from napari_medfm.inference import DiskStore, Predictor
+from napari_medfm.models import load_model, register_model
 from napari_medfm.models.backends.sam import SamModel, build_small_sam
 from napari_medfm.prompts import Box, Point, PromptSet, to_json
 from napari_medfm.session import AnnotationSession, journal_path
 from napari_medfm.settings import load_settings
 from napari_medfm.simulation import dice
-from napari_medfm.volume import Plane, fingerprint, open_labels, open_volume, write_labels, write_volume
+from napari_medfm.volume import (
+    Plane,
+    automatic_window,
+    fingerprint,
+    open_labels,
+    open_volume,
+    write_labels,
+    write_volume,
+)
 
 COMMANDS = ("open", "segment", "demo", "evaluate", "pretrain", "embed", "models", "session", "cache")
 LEFT_ORGAN = Plane(0, 5)
@@ -205,11 +215,53 @@ def test_a_class_the_expert_did_not_mark_is_a_usage_error(run, image, expert, cl
 
 def test_embedding_fills_the_cache_once(run_json, image, small_sam):
     arguments = ("embed", image, "--model", small_sam, "--axis", "coronal")
-    assert run_json(*arguments)["planes"] == 48
+    first = run_json(*arguments)
+    assert (first["planes"], first["embedded"]) == (48, 48)
     held = run_json("cache", "info")
     assert held["entries"] == 48
-    run_json(*arguments)
+    again = run_json(*arguments)
+    assert (again["planes"], again["embedded"]) == (48, 0)
     assert run_json("cache", "info") == held
+
+
+def test_a_folder_is_embedded_image_by_image_and_a_bad_one_stops_no_other(
+    run, run_json, small_volume, small_sam, tmp_path
+):
+    folder = tmp_path / "cases"
+    for name, shift in (("first", 0), ("second", 1)):
+        (folder / name).mkdir(parents=True)
+        volume = replace(small_volume, array=small_volume.array + shift)
+        write_volume(folder / name / "ct.nii.gz", volume)
+    (folder / "first" / "damaged.nii").write_bytes(b"no image" * 100)
+    Image.fromarray(np.arange(900, dtype=np.uint8).reshape(30, 30)).save(folder / "photo.png")
+    rows = run_json("embed", folder, "--model", small_sam, code=3)
+    assert [(row["image"], row["planes"], row["embedded"]) for row in rows] == [
+        ("ct", 12, 12),
+        ("damaged.nii", 0, 0),
+        ("photo", 1, 1),
+        ("ct", 12, 12),
+    ]
+    assert [bool(row["problem"]) for row in rows] == [False, True, False, False]
+    (folder / "first" / "damaged.nii").unlink()
+    rows = run_json("embed", folder, "--model", small_sam)
+    assert sum(row["embedded"] for row in rows) == 0
+    (tmp_path / "empty").mkdir()
+    assert "holds no image" in run("embed", tmp_path / "empty", "--model", small_sam, code=3).stderr
+
+
+def test_the_cache_tells_how_well_it_served_all_programs(run, run_json, image, small_sam):
+    run("embed", image, "--model", small_sam)
+    before = run_json("cache", "info")
+    assert (before["hits"], before["misses"]) == (0, 12)
+    store = DiskStore(load_settings().embeddings_dir, 10**9)
+    volume = open_volume(image)
+    predictor = Predictor(load_model(small_sam), store)
+    for plane in volume.geometry.planes()[:4]:
+        assert predictor.lookup(predictor.key(fingerprint(volume), plane, automatic_window(volume))) is not None
+    store.close()
+    after = run_json("cache", "info")
+    assert (after["hits"], after["misses"]) == (4, 12)
+    assert after["hit_rate"] == pytest.approx(0.25)
 
 
 def test_embeddings_not_worth_keeping_are_refused(run, image):

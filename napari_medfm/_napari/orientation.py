@@ -12,7 +12,7 @@ from napari.components.overlays import TextOverlay
 from napari.layers import Layer
 
 from napari_medfm._napari.pointing import displayed_axes, is_inside, visible_plane
-from napari_medfm.volume import EdgeLetters, Geometry, Plane, Volume, edge_letters, rows_grow_upwards
+from napari_medfm.volume import EdgeLetters, Geometry, Plane, Volume, edge_letters, is_lazy, rows_grow_upwards
 
 _PLACES = {"left": "middle_left", "right": "middle_right", "top": "top_center", "bottom": "bottom_center"}
 _LETTER_SIZE = 15
@@ -71,7 +71,9 @@ def describe_plane(geometry: Geometry, plane: Plane) -> str:
 
 
 def describe_value(volume: Volume, voxel: Sequence[float]) -> str:
-    """Return the image's value at a voxel, in HU for CT; nothing outside."""
+    """Return the image's value at a voxel, in HU for CT; nothing outside, or where reading it may take long."""
+    if is_lazy(volume.array):
+        return ""
     index = tuple(int(np.round(value)) for value in voxel)
     if not all(0 <= value < size for value, size in zip(index, volume.shape, strict=True)):
         return ""

@@ -98,6 +98,7 @@ class Annotator:
             (panel.model_selected, self._model.choose),
             (panel.weights_chosen, self._model.choose_weights),
             (panel.download_requested, self._model.download),
+            (panel.licence_agreed, self._model.agree),
             (panel.tool_selected, self._select_tool),
             (panel.sign_toggled, self._set_positive),
             (panel.hover_toggled, self._set_hover),

@@ -7,8 +7,10 @@ from typing import Any, ClassVar, Self
 from napari_medfm._napari.notices import tell
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
-from napari_medfm.inference import DiskStore, MemoryStore, Predictor, TieredStore, open_lane
-from napari_medfm.models import WeightsFile, available_models, load_model
+from napari_medfm.errors import MedfmError
+from napari_medfm.inference import DiskStore, MemoryStore, Predictor, TieredStore, WriteBehind, open_lane
+from napari_medfm.models import ModelFacts, WeightsFile, available_models, load_model
+from napari_medfm.models.agreements import Agreements, describe_licence, needs_agreement
 from napari_medfm.settings import DEFAULT_MODEL, load_settings
 from napari_medfm.workers import Lane, Latest
 
@@ -28,8 +30,8 @@ class Engine:
         self.settings = settings
         self.files = Lane("files")
         self.downloads = Lane("downloads")
-        disk = DiskStore(settings.embeddings_dir, settings.cache_bytes)
-        self.store = TieredStore([MemoryStore(settings.memory_bytes), disk])
+        self._disk = WriteBehind(DiskStore(settings.embeddings_dir, settings.cache_bytes))
+        self.store = TieredStore([MemoryStore(settings.memory_bytes), self._disk])
         self._holders = 0
 
     @classmethod
@@ -48,6 +50,7 @@ class Engine:
             self.device.close(wait=False)
             self.files.close(wait=False)
             self.downloads.close(wait=False)
+            self._disk.close()
 
 
 class ModelChoice:
@@ -78,6 +81,8 @@ class ModelChoice:
         self._dispatch = dispatch
         self._download: object | None = None
         self._entries = {entry.name: entry for entry in available_models()}
+        self._agreements = Agreements(engine.settings.data_dir / "licences.json")
+        self._waiting: tuple[ModelFacts, Callable[[], None]] | None = None
         self.predictor: Predictor | None = None
         panel.set_models(tuple(self._entries.values()), DEFAULT_MODEL)
         self.choose(DEFAULT_MODEL)
@@ -85,27 +90,53 @@ class ModelChoice:
     def choose(self, name: str) -> None:
         """Load a model; one that needs a weights file waits for it, unless it was downloaded before."""
         facts = self._entries[name].facts
-        needs_file = facts.weights in {"file", "download"}
         there = facts.file.find(self._engine.settings.weights_dir) if facts.file is not None else None
-        if needs_file:
+        self.stop()
+        if not needs_agreement(facts) or there is not None:
+            self._once_agreed(name, lambda: self._load(name))
+        if needs_agreement(facts):
             self._panel.set_weights(there)
-        if needs_file and there is None:
-            self.stop()
-            choice = "Download its weights, or choose their file" if facts.file else "Choose the file of its weights"
-            self._panel.set_model_status(choice)
-        else:
-            self._load(name)
+            if there is None:
+                choice = (
+                    "Download its weights, or choose their file" if facts.file else "Choose the file of its weights"
+                )
+                self._panel.set_model_status(choice)
 
     def choose_weights(self, name: str, file: Path) -> None:
         """Load a model with the weights of a file."""
-        self._load(name, weights=file)
+        self.stop()
+        self._once_agreed(name, lambda: self._load(name, weights=file))
 
     def download(self, name: str) -> None:
         """Download the weights of a model, and load it; whatever else is chosen meanwhile stops that."""
         file = self._entries[name].facts.file
-        if file is None:
-            return
         self.stop()
+        if file is not None:
+            self._once_agreed(name, lambda: self._begin_download(name, file))
+
+    def agree(self) -> None:
+        """The licence that was asked for is agreed to: go on."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return
+        facts, action = waiting
+        try:
+            self._agreements.agree(facts)
+        except MedfmError as error:
+            self._failed(error)
+            return
+        action()
+
+    def _once_agreed(self, name: str, action: Callable[[], None]) -> None:
+        facts = self._entries[name].facts
+        if self._agreements.holds(facts):
+            action()
+            return
+        self._waiting = facts, action
+        self._panel.set_model_status("Waits for your agreement to its licence")
+        self._panel.ask_licence(describe_licence(facts))
+
+    def _begin_download(self, name: str, file: WeightsFile) -> None:
         token = self._download = object()
         shown = -1
 
@@ -122,8 +153,9 @@ class ModelChoice:
         self._fetching.ask(lambda: self._fetch(file, report), lambda _: self.choose(name), self._failed)
 
     def stop(self) -> None:
-        """Drop what is being loaded or downloaded; the next download goes on where this one was."""
-        self._download = None
+        """Drop what is being loaded, downloaded or asked; the next download goes on where this one was."""
+        self._download = self._waiting = None
+        self._panel.ask_licence("")
         self._fetching.forget()
         self._loading.forget()
 
@@ -139,7 +171,6 @@ class ModelChoice:
             self._panel.set_model_status(text, busy=True)
 
     def _load(self, name: str, **options: Any) -> None:
-        self.stop()
         self._panel.set_model_status(f"Loading {self._entries[name].facts.title}", busy=True)
         store = self._engine.store
         self._loading.ask(lambda: Predictor(load_model(name, **options), store), self._loaded, self._failed)

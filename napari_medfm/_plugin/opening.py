@@ -2,11 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
-
-import numpy as np
 
 from napari_medfm._napari.notices import tell
 from napari_medfm._plugin.engine import Engine
@@ -99,9 +96,8 @@ class Opening:
 
 
 def identify(volume: Volume) -> tuple[Volume, str]:
-    """Return a volume with its voxels in memory, and their fingerprint."""
-    loaded = replace(volume, array=np.asarray(volume.array))
-    return loaded, fingerprint(loaded)
+    """Return a volume and the fingerprint of its voxels, which are read once."""
+    return volume, fingerprint(volume)
 
 
 def last_change(digest: str) -> datetime:

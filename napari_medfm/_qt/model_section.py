@@ -20,13 +20,14 @@ class ModelSection(Section):
 
     Attributes
     ----------
-    model_selected, weights_chosen, download_requested : Signal
+    model_selected, weights_chosen, download_requested, licence_agreed : Signal
         As in `MedfmPanel`.
     """
 
     model_selected = Signal(str)
     weights_chosen = Signal(str, object)
     download_requested = Signal(str)
+    licence_agreed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Model", parent)
@@ -60,6 +61,10 @@ class ModelSection(Section):
         self.device.setVisible(not fell_back)
         self.fallback.say(f"Runs on {text}" if fell_back else "")
 
+    def ask_licence(self, text: str) -> None:
+        """Ask for agreement to a licence; an empty text takes the question away."""
+        self.licence.say(text)
+
     def show_failure(self, error: MedfmError) -> None:
         """Show why there is no usable model, and what to do about it."""
         self.status.setText("Not ready")
@@ -81,16 +86,25 @@ class ModelSection(Section):
         self.busy.setToolTip("The model is being prepared")
         self.device = Line("", tip="Where the model runs")
         self.fallback, self.failure = Banner("warning"), Banner("warning")
+        self.licence = Banner("information")
+        self.agree = CompactButton("Agree", "Use this model under its licence; you are asked only once")
+        self.licence.buttons.addWidget(self.agree)
+        self.licence.buttons.addStretch()
         self.rows.addWidget(self.models)
         self.rows.addWidget(self.facts)
         self.rows.addLayout(row(self.weights, self.download, self.choose, stretch=0))
-        for part in (self.busy, self.status, self.device, self.fallback, self.failure):
+        for part in (self.licence, self.busy, self.status, self.device, self.fallback, self.failure):
             self.rows.addWidget(part)
 
     def _wire(self) -> None:
         self.models.activated.connect(self._select)
         self.choose.clicked.connect(self._ask_for_weights)
+        self.agree.clicked.connect(self._agree)
         self.download.clicked.connect(lambda: self.download_requested.emit(self.models.currentData().name))
+
+    def _agree(self) -> None:
+        self.licence.say("")
+        self.licence_agreed.emit()
 
     def _entry(self) -> ModelEntry | None:
         entry: ModelEntry | None = self.models.currentData()

@@ -51,6 +51,8 @@ class MedfmPanel(QWidget):
         Registry name of the model and the weights file to load into it.
     download_requested : Signal(str)
         Registry name of a model whose weights shall be downloaded.
+    licence_agreed : Signal()
+        The answer to `ask_licence`.
     tool_selected : Signal(str)
         One of `TOOLS`: point, box, scribble, lasso, brush, eraser, move.
     sign_toggled : Signal(bool)
@@ -77,6 +79,7 @@ class MedfmPanel(QWidget):
     model_selected = Signal(str)
     weights_chosen = Signal(str, object)
     download_requested = Signal(str)
+    licence_agreed = Signal()
     tool_selected = Signal(str)
     sign_toggled = Signal(bool)
     hover_toggled = Signal(bool)
@@ -149,6 +152,10 @@ class MedfmPanel(QWidget):
         """Show why there is no usable model, until another status is set."""
         self.model.show_failure(error)
 
+    def ask_licence(self, text: str) -> None:
+        """Ask for agreement to a model's licence, which leaves as `licence_agreed`; empty to ask no longer."""
+        self.model.ask_licence(text)
+
     def set_weights(self, file: Path | None) -> None:
         """Show which weights file the model uses."""
         self.model.set_weights(file)
@@ -211,6 +218,7 @@ class MedfmPanel(QWidget):
             (model.model_selected, self.model_selected),
             (model.weights_chosen, self.weights_chosen),
             (model.download_requested, self.download_requested),
+            (model.licence_agreed, self.licence_agreed),
             (prompts.tool_selected, self.tool_selected),
             (prompts.sign_toggled, self.sign_toggled),
             (prompts.hover_toggled, self.hover_toggled),

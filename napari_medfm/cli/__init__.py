@@ -22,7 +22,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,8 +29,9 @@ import typer
 from typer.core import TyperGroup
 
 from napari_medfm import __version__
+from napari_medfm.cli.caching import cache_app, disk_store, embed
 from napari_medfm.cli.evaluating import evaluate
-from napari_medfm.cli.loading import load
+from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
 from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.prompts_file import FORMAT, read_objects
 from napari_medfm.cli.terminal import (
@@ -42,7 +42,6 @@ from napari_medfm.cli.terminal import (
     UNUSABLE_MODEL,
     Flawed,
     Row,
-    bar,
     complain,
     make_folder,
     show,
@@ -61,7 +60,6 @@ from napari_medfm.files import atomic_write
 from napari_medfm.settings import DEFAULT_MODEL, load_settings
 
 if TYPE_CHECKING:
-    from napari_medfm.inference import DiskStore
     from napari_medfm.models import PromptableModel
     from napari_medfm.session import AnnotationSession, LiveSegmentation, ObjectClass
     from napari_medfm.volume import Volume, Window
@@ -74,14 +72,6 @@ _EXIT_CODES: tuple[tuple[type[MedfmError], int], ...] = (
     (WriteError, NOT_WRITTEN),
     (MedfmError, UNUSABLE_INPUT),
 )
-
-
-class Axis(StrEnum):
-    """Names of the planes, in the order of the axes they lie across."""
-
-    AXIAL = "axial"
-    CORONAL = "coronal"
-    SAGITTAL = "sagittal"
 
 
 class _Commands(TyperGroup):
@@ -112,15 +102,9 @@ app = typer.Typer(
 )
 session_app = typer.Typer(no_args_is_help=True, help="The journals of what was done to each image.")
 app.add_typer(session_app, name="session")
-cache_app = typer.Typer(no_args_is_help=True, help="The embeddings kept on disk; all of them can be made again.")
 app.add_typer(cache_app, name="cache")
 app.add_typer(models_app, name="models")
 
-Image = Annotated[Path, typer.Argument(help="NIfTI file, 2-D PNG, JPEG or TIFF, or a DICOM folder.")]
-ModelName = Annotated[str, typer.Option("--model", help="Name of the model; see the command 'models'.")]
-Choice = Annotated[int | None, typer.Option(min=0, help="Which volume, where the file or folder holds several.")]
-Weights = Annotated[Path | None, typer.Option(help="File of weights, for models that bring none.")]
-WindowName = Annotated[str, typer.Option("--window", help="Preset such as abdomen or lung; 'auto' looks at the image.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Label file to write, .nii.gz or .nii.")]
 
 
@@ -140,7 +124,7 @@ def _options(
 
 
 @app.command("open")
-def open_image(image: Image) -> None:
+def open_viewer(image: Image) -> None:
     """Open an image in napari with the panel beside it."""
     if not image.exists():
         raise UnreadableFileError(image.name, "is not there", "Check the name and the folder.")
@@ -168,10 +152,10 @@ def segment(
     from napari_medfm.evaluation import ask
     from napari_medfm.session import ObjectClass
 
-    volume = _open(image, choice)
+    volume = open_image(image, choice)
     wanted = read_objects(prompts)
     kinds = tuple(ObjectClass(name) for name in dict.fromkeys(thing.class_name for thing in wanted) if name)
-    with _conversation(volume, load(model, weights), _window(volume, window), kinds) as (session, live):
+    with _conversation(volume, load(model, weights), choose_window(volume, window), kinds) as (session, live):
         for thing in wanted:
             number = session.add_object(thing.class_name, thing.name)
             for prompt in track(thing.prompts, session.state.object(number).name, len(thing.prompts)):
@@ -198,14 +182,14 @@ def demo(
     from napari_medfm.session import read_classes
     from napari_medfm.volume import open_labels
 
-    volume = _open(image, None)
+    volume = open_image(image, None)
     kinds = read_classes(classes)
     masks = expert_masks(open_labels(expert, volume), kinds)
     names = only or list(masks)
     unknown = [name for name in names if name not in masks]
     if unknown:
         raise typer.BadParameter(f"the expert marked no {', '.join(unknown)}", param_hint="--only")
-    window = _window(volume, "auto")
+    window = choose_window(volume, "auto")
     with _conversation(volume, load(DEFAULT_MODEL), window, kinds, keep=keep) as (session, live):
         steps = segment_like_expert(session, live, {name: masks[name] for name in names}, clicks=clicks)
         scores = list(track(steps, "Segmenting", len(names)))
@@ -218,32 +202,7 @@ def demo(
 
 app.command()(evaluate)
 app.command()(pretrain)
-
-
-@app.command()
-def embed(
-    image: Image,
-    model: ModelName = DEFAULT_MODEL,
-    weights: Weights = None,
-    axis: Annotated[Axis, typer.Option(help="Across which axis to take the slices.")] = Axis.AXIAL,
-    window: WindowName = "auto",
-    choice: Choice = None,
-) -> Row:
-    """Embed every slice of an image into the cache, so that later prompts are answered at once."""
-    from napari_medfm.inference import Predictor, embed_planes
-    from napari_medfm.volume import fingerprint
-
-    volume = _open(image, choice)
-    seen = _window(volume, window)
-    predictor = Predictor(load(model, weights), _disk_store())
-    if not predictor.spec.cacheable:
-        raise ModelError(model, "makes no embeddings worth keeping", "Choose another model.")
-    planes = volume.geometry.planes(list(Axis).index(axis))
-    steps = embed_planes(predictor, volume, fingerprint(volume), seen, planes)
-    with bar("Embedding") as move:
-        for progress in filter(None, steps):
-            move(progress.done, progress.total)
-    return {"image": volume.name, "model": model, "axis": axis.value, "planes": len(planes)}
+app.command()(embed)
 
 
 @session_app.command("verify")
@@ -280,54 +239,16 @@ def session_export(image: Image, output: Output, choice: Choice = None) -> list[
     from napari_medfm.session import AnnotationSession
     from napari_medfm.volume import fingerprint
 
-    volume = _open(image, choice)
+    volume = open_image(image, choice)
     with AnnotationSession.resume(volume, fingerprint(volume)) as session:
         session.save_labels(output)
         return _objects(session)
 
 
-@cache_app.command("info")
-def cache_info() -> Row:
-    """Say what the cache holds."""
-    store = _disk_store()
-    info = store.info()
-    return {"entries": info.entries, "bytes": info.bytes, "budget_bytes": store.budget_bytes}
-
-
-@cache_app.command("verify")
-def cache_verify() -> Row:
-    """Read every entry again and remove what is damaged; leaves with 5 if anything was."""
-    with bar("Verifying") as move:
-        check = _disk_store().verify(move)
-    if check.removed:
-        raise Flawed(asdict(check), DAMAGED)
-    return asdict(check)
-
-
-@cache_app.command("prune")
-def cache_prune(
-    everything: Annotated[bool, typer.Option("--all", help="Remove every entry.")] = False,
-    to_gb: Annotated[float | None, typer.Option(min=0, help="Keep at most this much; the budget if not given.")] = None,
-) -> Row:
-    """Remove the entries that were not used for longest."""
-    store = _disk_store()
-    if everything:
-        freed = store.clear()
-    else:
-        freed = store.prune(store.budget_bytes if to_gb is None else int(to_gb * 1e9))
-    return {"freed_bytes": freed}
-
-
-def _open(image: Path, choice: int | None) -> "Volume":
-    from napari_medfm.volume import open_volume
-
-    return open_volume(image, choice=choice)
-
-
 def _fingerprint(image: Path, choice: int | None) -> str:
     from napari_medfm.volume import fingerprint
 
-    return fingerprint(_open(image, choice))
+    return fingerprint(open_image(image, choice))
 
 
 @contextmanager
@@ -340,12 +261,13 @@ def _conversation(
     keep: bool = False,
 ) -> "Iterator[tuple[AnnotationSession, LiveSegmentation]]":
     """Begin a session and its conversation with a model; unless kept, its journal goes when the block ends."""
-    from napari_medfm.inference import MemoryStore, Predictor, TieredStore, open_lane
+    from napari_medfm.inference import MemoryStore, Predictor, TieredStore, WriteBehind, open_lane
     from napari_medfm.session import AnnotationSession, LiveSegmentation
     from napari_medfm.volume import fingerprint
 
-    store = TieredStore([MemoryStore(load_settings().memory_bytes), _disk_store()])
-    with tempfile.TemporaryDirectory() as folder, open_lane() as lane:
+    memory = MemoryStore(load_settings().memory_bytes)
+    with tempfile.TemporaryDirectory() as folder, WriteBehind(disk_store()) as disk, open_lane() as lane:
+        store = TieredStore([memory, disk])
         where = None if keep else Path(folder)
         with AnnotationSession.create(volume, fingerprint(volume), folder=where, classes=classes) as session:
             live = LiveSegmentation(session, Predictor(model, store), lane, window=window)
@@ -368,20 +290,3 @@ def _objects(session: "AnnotationSession") -> list[Row]:
         }
         for number, thing in session.state.objects.items()
     ]
-
-
-def _window(volume: "Volume", name: str) -> "Window":
-    from napari_medfm.volume import PRESETS, automatic_window
-
-    if name == "auto":
-        return automatic_window(volume)
-    if name not in PRESETS:
-        raise typer.BadParameter(f"{name!r} is not one of auto, {', '.join(PRESETS)}", param_hint="--window")
-    return PRESETS[name]
-
-
-def _disk_store() -> "DiskStore":
-    from napari_medfm.inference import DiskStore
-
-    settings = load_settings()
-    return DiskStore(settings.embeddings_dir, settings.cache_bytes)

@@ -47,12 +47,13 @@ def download(
 
     From MEDFM_MIRROR if that is set; not at all with MEDFM_OFFLINE.
     """
+    from napari_medfm.models.agreements import describe_licence
     from napari_medfm.models.downloads import fetch_weights
 
     entry = _entry(name)
     file = _file(entry)
     facts = entry.facts
-    typer.echo(f"{facts.title}: licence {facts.licence or 'unknown'}. For research, not for diagnosis.", err=True)
+    typer.echo(describe_licence(facts), err=True)
     if not facts.commercial_use and not yes:
         typer.confirm("Its licence allows no commercial use. Go on?", abort=True, err=True)
     settings = load_settings()

@@ -9,6 +9,7 @@ from napari_medfm.inference.lane import open_lane
 from napari_medfm.inference.predictor import Predictor
 from napari_medfm.inference.schedule import EmbeddingProgress, embed_plane, embed_planes, order_planes, slice_image
 from napari_medfm.inference.stores import EmbeddingStore, MemoryStore, StoreInfo, TieredStore
+from napari_medfm.inference.write_behind import WriteBehind
 
 __all__ = [
     "DiskStore",
@@ -20,6 +21,7 @@ __all__ = [
     "StoreCheck",
     "StoreInfo",
     "TieredStore",
+    "WriteBehind",
     "embed_plane",
     "embed_planes",
     "open_lane",

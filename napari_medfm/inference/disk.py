@@ -83,18 +83,12 @@ class DiskStore:
         self.budget_bytes = budget_bytes
         self.reserve_bytes = reserve_bytes
         self._edition: Edition | None = None
-        self._hits = 0
-        self._misses = 0
         self._complained = False
         self._lock = threading.Lock()
 
     def get(self, key: EmbeddingKey) -> ImageEmbedding | None:
         """See `EmbeddingStore.get`."""
-        embedding = self._try(lambda edition: edition.read(key.digest), None)
-        with self._lock:
-            self._hits += embedding is not None
-            self._misses += embedding is None
-        return embedding
+        return self._try(lambda edition: edition.read(key.digest), None)
 
     def put(self, key: EmbeddingKey, embedding: ImageEmbedding) -> None:
         """See `EmbeddingStore.put`."""
@@ -110,9 +104,8 @@ class DiskStore:
         self._try(lambda edition: edition.remove(key.digest), None)
 
     def info(self) -> StoreInfo:
-        """Return what the folder holds; hits and misses are those of this object."""
-        entries, size = self._try(Edition.totals, (0, 0))
-        return StoreInfo(entries, size, self._hits, self._misses)
+        """Return what the folder holds, and how well it served all processes so far."""
+        return StoreInfo(*self._try(Edition.totals, (0, 0)), *self._try(Edition.served, (0, 0)))
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> StoreCheck:
         """Read every entry again, and remove damaged ones and stray files.

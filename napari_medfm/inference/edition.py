@@ -44,6 +44,8 @@ _TABLES = """
     CREATE INDEX IF NOT EXISTS by_use ON entries (used);
     CREATE TABLE IF NOT EXISTS totals (id INTEGER PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL);
     INSERT OR IGNORE INTO totals VALUES (0, 0, 0);
+    CREATE TABLE IF NOT EXISTS served (id INTEGER PRIMARY KEY, hits INTEGER NOT NULL, misses INTEGER NOT NULL);
+    INSERT OR IGNORE INTO served VALUES (0, 0, 0);
     CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON entries
         BEGIN UPDATE totals SET entries = entries + 1, bytes = bytes + new.size; END;
     CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON entries
@@ -52,6 +54,8 @@ _TABLES = """
         BEGIN UPDATE totals SET bytes = bytes + new.size - old.size; END;
 """
 _TOTALS = "SELECT coalesce(sum(entries), 0), coalesce(sum(bytes), 0) FROM totals"
+_SERVED = "SELECT coalesce(sum(hits), 0), coalesce(sum(misses), 0) FROM served"
+_SERVE = "UPDATE served SET hits = hits + ?, misses = misses + ?"
 _RECOUNT = "UPDATE totals SET (entries, bytes) = (SELECT count(*), coalesce(sum(size), 0) FROM entries)"
 _DELETE = "DELETE FROM entries WHERE name = ?"
 _INSERT = "INSERT INTO entries VALUES (?, ?, ?, (SELECT coalesce(max(used), 0) + 1 FROM entries))"
@@ -78,6 +82,7 @@ class Edition:
         self.folder = private_folder(folder)
         self._incoming = private_folder(folder / "incoming")
         self._used: dict[str, None] = {}  # read since the index was last written, oldest first
+        self._hits = self._misses = 0  # since then
         self._lock = threading.RLock()
         self._index = _open_index(folder / "index.sqlite")
         self._close_index = weakref.finalize(self, self._index.close)
@@ -94,8 +99,7 @@ class Edition:
     def read(self, name: str) -> ImageEmbedding | None:
         """Return an entry, or None; one that does not agree with its row is removed."""
         embedding = self._load(name)
-        if embedding is not None:
-            self._note_use(name)
+        self._note_use(name, found=embedding is not None)
         return embedding
 
     def check(self, name: str) -> bool:
@@ -156,6 +160,12 @@ class Edition:
             totals: tuple[int, int] = self._index.execute(_TOTALS).fetchone()
         return totals
 
+    def served(self) -> tuple[int, int]:
+        """Return how often `read` found an entry and did not, in all processes that wrote it down, and in this one."""
+        with self._lock:
+            hits, misses = self._index.execute(_SERVED).fetchone()
+            return hits + self._hits, misses + self._misses
+
     def shrink(self, max_bytes: int) -> int:
         """Remove the least recently used entries until at most `max_bytes` are left; return the bytes freed."""
         with self._changing():
@@ -184,11 +194,14 @@ class Edition:
             row: _Row | None = found.fetchone()
         return row
 
-    def _note_use(self, name: str) -> None:
+    def _note_use(self, name: str, *, found: bool) -> None:
         # Written down now and then, for a reader should not have to wait for other processes each time.
         with self._lock:
+            self._hits += found
+            self._misses += not found
             self._used.pop(name, None)
-            self._used[name] = None
+            if found:
+                self._used[name] = None
             if len(self._used) >= _USES_NOTED:
                 self._write_down_use()
 
@@ -249,11 +262,14 @@ class Edition:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold the index's write lock; everything inside happens for other processes at once, or not at all."""
-        with self._lock, self._index:
-            self._index.execute("BEGIN IMMEDIATE")
-            self._index.executemany(_USE, [(name,) for name in self._used])
-            yield
+        with self._lock:
+            with self._index:
+                self._index.execute("BEGIN IMMEDIATE")
+                self._index.executemany(_USE, [(name,) for name in self._used])
+                self._index.execute(_SERVE, (self._hits, self._misses))
+                yield
             self._used.clear()
+            self._hits = self._misses = 0
 
     @contextlib.contextmanager
     def _written(self, content: bytes) -> Iterator[Path]:

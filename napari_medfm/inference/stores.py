@@ -38,7 +38,7 @@ class EmbeddingStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store holds, and how well it served this process.
+    """What a store holds, and how well it served.
 
     Attributes
     ----------
@@ -47,13 +47,18 @@ class StoreInfo:
     bytes : int
         Bytes they take.
     hits, misses : int
-        How often `get` found an entry or not, since the store was opened.
+        How often `get` found an entry or not: in memory since the store was opened, on disk since its folder was made.
     """
 
     entries: int
     bytes: int
     hits: int
     misses: int
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the reads that found an entry; 0 before the first."""
+        return self.hits / max(1, self.hits + self.misses)
 
 
 class MemoryStore:

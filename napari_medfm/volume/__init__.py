@@ -7,6 +7,7 @@ intensity windows. Knows nothing of models, sessions or napari.
 from napari_medfm.volume.fingerprint import fingerprint
 from napari_medfm.volume.formats import (
     can_read,
+    find_images,
     open_labels,
     open_volume,
     readable_suffixes,
@@ -14,6 +15,7 @@ from napari_medfm.volume.formats import (
     write_volume,
 )
 from napari_medfm.volume.geometry import PLANE_NAMES, Geometry, Plane, Region, SourceGrid, array_geometry
+from napari_medfm.volume.lazy import is_lazy
 from napari_medfm.volume.orientation import EdgeLetters, edge_letters, rows_grow_upwards
 from napari_medfm.volume.volume import Volume
 from napari_medfm.volume.windows import PRESETS, Window, automatic_window, is_ct
@@ -32,8 +34,10 @@ __all__ = [
     "automatic_window",
     "can_read",
     "edge_letters",
+    "find_images",
     "fingerprint",
     "is_ct",
+    "is_lazy",
     "open_labels",
     "open_volume",
     "readable_suffixes",

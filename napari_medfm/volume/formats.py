@@ -1,5 +1,6 @@
 """Opening and writing by format: which reader a path belongs to."""
 
+import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,23 @@ def can_read(path: str | PathLike[str]) -> bool:
     """Whether `open_volume` would try this path: by its ending, or by a look at the first files of a folder."""
     path = Path(path)
     return path.name.lower().endswith(readable_suffixes) or is_dicom_folder(path) or is_dicom(path)
+
+
+def find_images(folder: str | PathLike[str]) -> list[Path]:
+    """Return the image files and the DICOM folders in a folder and in those inside it, in order of their paths.
+
+    A folder with DICOM files counts as one, whatever else lies in it; hidden files and folders are left out.
+    """
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        here = Path(place)
+        if is_dicom_folder(here):
+            found.append(here)
+            continue
+        endings = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES)
+        found += [here / name for name in names if name.lower().endswith(endings) and not name.startswith(".")]
+    return sorted(found)
 
 
 def open_volume(path: str | PathLike[str], *, choice: int | None = None, limit: int | None = None) -> Volume:

@@ -17,7 +17,8 @@ class Volume:
     ----------
     array : ndarray
         Axes ``(z, y, x)`` towards Superior, Posterior, Left, or ``(y, x)``; a trailing
-        axis of 3 holds RGB. Never written to.
+        axis of 3 holds RGB. Never written to. May be larger than memory: a memory-mapped
+        file, a dask or zarr array, or whatever else has shape and type and is sliced like one.
     geometry : Geometry
         Position in the patient; its shape is the spatial part of the array's.
     name : str
@@ -55,5 +56,5 @@ class Volume:
         return self.geometry.spacing
 
     def plane(self, plane: Plane) -> NDArray[Any]:
-        """Return one slice, (rows, columns[, 3]), as a view of the array."""
-        return plane.take(np.asarray(self.array), self.ndim)
+        """Return one slice, (rows, columns[, 3]); a view where the array is in memory, read now where it is not."""
+        return np.asarray(plane.take(self.array, self.ndim))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_medfm.volume.lazy import blocks
 from napari_medfm.volume.volume import Volume
 
 _SAMPLE = 200_000  # voxels looked at when a window is chosen
@@ -133,10 +134,10 @@ def _is_ct(volume: Volume, sample: NDArray[np.float64]) -> bool:
 
 
 def _sample(volume: Volume) -> NDArray[np.float64]:
-    array = np.asarray(volume.array)
+    array = volume.array
     step = max(1, int(np.ceil((array.size / _SAMPLE) ** (1 / array.ndim))))
-    values = array[(slice(step // 2 if step > 1 else 0, None, step),) * array.ndim]
-    values = values if values.size else array
+    values = np.asarray(array[(slice(step // 2 if step > 1 else 0, None, step),) * array.ndim])
+    values = values if values.size else np.asarray(array)  # thinner than a step
     flat = values.astype(np.float64).ravel()
     return flat[np.isfinite(flat)]
 
@@ -184,7 +185,6 @@ def _percentile_window(sample: NDArray[np.float64], array: NDArray[Any]) -> Wind
 
 
 def _finite_range(array: NDArray[Any]) -> tuple[float, float]:
-    if array.dtype.kind != "f":
-        return float(array.min()), float(array.max())
-    finite = np.isfinite(array)
-    return float(array.min(where=finite, initial=np.inf)), float(array.max(where=finite, initial=-np.inf))
+    finite = [part for part in (block[np.isfinite(block)] for block in blocks(array)) if part.size]
+    ends = [(float(part.min()), float(part.max())) for part in finite]
+    return min((low for low, _ in ends), default=np.inf), max((high for _, high in ends), default=-np.inf)

@@ -138,6 +138,7 @@ def test_a_model_without_weights_leaves_the_one_before_at_work(used_room, tmp_pa
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     room.panel.weights_chosen.emit("sam", weights)
+    room.panel.model.agree.click()
     room.wait(lambda: room.told)
     assert "weights.pth" in room.told[0]
     room.panel.model_selected.emit("random_walker")

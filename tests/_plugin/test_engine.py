@@ -1,11 +1,13 @@
 """Lanes and store are shared by the panels of a process, and end with the last of them; models are loaded on them."""
 
 import pytest
+from suites.store import KEY, embedding
 from suites.web import serve
 
 from napari_medfm._plugin import Engine
 from napari_medfm._plugin.engine import ModelChoice
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
+from napari_medfm.inference import DiskStore
 from napari_medfm.models import ModelEntry, ModelFacts
 from napari_medfm.models.catalogue import DEFAULT_REGISTRY
 from napari_medfm.settings import load_settings
@@ -16,9 +18,10 @@ CONTENT = bytes(range(256)) * 20_000
 def test_the_engine_ends_with_its_last_holder():
     first, second = Engine.hold(), Engine.hold()
     assert first is second
-    assert first.store.tiers[1].folder == load_settings().embeddings_dir
     first.release()
+    second.store.put(KEY, embedding(1))
     second.release()
+    assert DiskStore(load_settings().embeddings_dir, 10**6).contains(KEY)
     another = Engine.hold()
     assert another is not first
     another.release()
@@ -67,8 +70,13 @@ def test_weights_are_downloaded_shown_and_loaded(choice, published, qtbot):
     shown = []
     panel.set_model_status = lambda text, busy=False: shown.append(text)
     choice.download("published")
+    assert shown == ["Waits for your agreement to its licence"]
+    assert panel.model.licence.text.endswith("under: MIT. For research, not for diagnosis.")
+    panel.licence_agreed.connect(choice.agree)
+    panel.model.agree.click()
     qtbot.waitUntil(lambda: len(ready) == 2, timeout=20_000)
-    assert shown[0] == "Downloading weights.pth"
+    assert panel.model.licence.text == ""
+    assert shown[1] == "Downloading weights.pth"
     assert "100 % of weights.pth" in shown
     assert shown[-1] == "Ready"
     assert panel.model.weights.text() == "weights.pth"
@@ -84,6 +92,7 @@ def test_a_download_that_fails_says_why_and_the_model_before_stays(choice, serve
     told = []
     monkeypatch.setattr("napari_medfm._plugin.engine.tell", told.append)
     choice.download("published")
+    choice.agree()
     qtbot.waitUntil(lambda: bool(told), timeout=20_000)
     assert "its digest differs" in panel.model.failure.text
     assert len(ready) == 1
@@ -93,8 +102,26 @@ def test_a_download_that_fails_says_why_and_the_model_before_stays(choice, serve
 def test_choosing_another_model_stops_a_download(choice, server, qtbot):
     choice, panel, ready = choice
     choice.download("published")
+    choice.agree()
     choice.choose("random_walker")
     qtbot.waitUntil(lambda: len(ready) == 2, timeout=20_000)
     assert choice._engine.downloads.wait_idle(20)
     assert panel.model.status.text() == "Ready"
     assert ready[-1].spec.name == "random_walker"
+
+
+@pytest.mark.qt
+def test_a_licence_is_asked_for_once_and_not_for_what_was_chosen_meanwhile(choice, published, qtbot, tmp_path):
+    choice, panel, ready = choice
+    choice.choose_weights("published", tmp_path / "own.pth")
+    assert panel.model.licence.text
+    choice.choose("random_walker")
+    assert panel.model.licence.text == ""
+    choice.agree()  # to nothing: the question is gone
+    qtbot.waitUntil(lambda: len(ready) == 2, timeout=20_000)
+    choice.download("published")
+    choice.agree()
+    qtbot.waitUntil(lambda: len(ready) == 3, timeout=20_000)
+    choice.download("published")
+    assert panel.model.licence.text == ""
+    qtbot.waitUntil(lambda: len(ready) == 4, timeout=20_000)

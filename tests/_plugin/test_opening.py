@@ -1,5 +1,6 @@
 """From an image to its session: the first time, again, and anew."""
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -77,3 +78,14 @@ def test_an_image_of_another_reader_is_annotated_too(room, small_volume):
     room.click(ORGAN)
     assert room.session.labels[ORGAN] == 1
     assert not room.session.volume.geometry.known
+
+
+def test_an_image_that_is_not_in_memory_stays_where_it_is(room, small_volume):
+    stored = da.from_array(small_volume.array, chunks=(1, -1, -1))
+    room.viewer.add_image(stored, scale=(3, 1, 1), name="stored", contrast_limits=(0, 255))
+    room.dock()
+    room.opened()
+    room.click(ORGAN)
+    assert room.session.labels[ORGAN] == 1
+    assert isinstance(room.session.volume.array, da.Array)
+    assert room.session.fingerprint == fingerprint(small_volume)

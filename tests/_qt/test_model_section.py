@@ -105,6 +105,21 @@ def test_weights_are_told_for_the_model_they_were_asked_for(qtbot, section):
     assert chosen == ["one"]
 
 
+def test_a_licence_is_shown_until_somebody_agrees(section):
+    agreed = []
+    section.licence_agreed.connect(lambda: agreed.append(True))
+    assert not section.licence.isVisible()
+    section.ask_licence("Under MIT.")
+    assert section.licence.text == "Under MIT."
+    assert section.agree.isVisible()
+    section.agree.click()
+    assert agreed == [True]
+    assert not section.licence.isVisible()
+    section.ask_licence("Under MIT.")
+    section.ask_licence("")
+    assert not section.licence.isVisible()
+
+
 def test_busy_is_visible_while_it_lasts(section):
     section.set_status("Loading Segment Anything", busy=True)
     assert section.busy.isVisible()

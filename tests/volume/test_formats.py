@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_medfm.errors import UnreadableFileError, UnsupportedDataError, VolumeError
-from napari_medfm.volume import can_read, open_labels, open_volume, readable_suffixes
+from napari_medfm.volume import can_read, find_images, open_labels, open_volume, readable_suffixes
 
 from .dicom_files import write_series
 from .nifti_files import numbered, write_nifti_file
@@ -21,6 +21,17 @@ def test_readable_names_are_known_without_opening(name):
 def test_other_names_are_left_to_other_readers(name):
     assert not can_read(name)
     assert not name.endswith(readable_suffixes)
+
+
+def test_the_images_of_a_folder_are_found_and_a_series_counts_once(tmp_path):
+    for name in ("b/scan.nii.gz", "a/photo.PNG", "a/notes.txt", ".hidden/scan.nii", "a/.scan.nii"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "c").mkdir()
+    write_series(tmp_path / "c" / "series")
+    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    assert found == ["a/photo.PNG", "b/scan.nii.gz", "c/series"]
+    assert find_images(tmp_path / "c" / "series") == [tmp_path / "c" / "series"]
 
 
 def test_a_format_that_is_not_read_names_those_that_are(tmp_path):
