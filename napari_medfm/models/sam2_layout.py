@@ -111,6 +111,22 @@ _POSITIONS = "shared_image_embedding.positional_embedding", "prompt_encoder.shar
 _OTHER = "Choose weights such as sam2.1_hiera_tiny.pt."
 
 
+def networks() -> Any:
+    """Return the module ``transformers``.
+
+    Raises
+    ------
+    ModelError
+        It is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        step = 'Install it: pip install "napari-medfm[sam2]".'
+        raise ModelError("SAM 2", "needs the library transformers, which is not installed", step) from error
+    return transformers
+
+
 def build(tensors: Mapping[str, Tensor], side: int, subject: str) -> Any:
     """Build the ``Sam2Model`` that a state dict belongs to, without making weights first, and fill it.
 
@@ -146,7 +162,7 @@ def assemble(layout: Hiera, side: int) -> Any:
     ModelError
         ``transformers`` is not installed.
     """
-    library = _transformers()
+    library = networks()
     widths = [layout.width << stage for stage in range(4)]
     backbone = library.Sam2HieraDetConfig(
         hidden_size=layout.width,
@@ -199,12 +215,3 @@ def _recognise(tensors: Mapping[str, Tensor], subject: str) -> Hiera:
     if layout is None:
         raise WeightsError(subject, "is not of a SAM 2.1 tiny, small, base-plus or large, nor of MedSAM2", _OTHER)
     return layout
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        step = 'Install it: pip install "napari-medfm[sam2]".'
-        raise ModelError("SAM 2", "needs the library transformers, which is not installed", step) from error
-    return transformers

@@ -22,7 +22,7 @@ from napari_medfm.models.devices import choose_device, computes_bfloat16
 from napari_medfm.models.recipes import RECIPES, Recipe
 from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.residence import Residence
-from napari_medfm.models.sam2_layout import CHANNELS, Hiera, assemble, build
+from napari_medfm.models.sam2_layout import CHANNELS, Hiera, assemble, build, networks
 from napari_medfm.models.sam_prompts import DecoderInputs, translate
 from napari_medfm.models.steps import finish
 from napari_medfm.models.transforms import Frame
@@ -69,6 +69,7 @@ def load(
     ModelError
         The extra ``sam2`` is not installed.
     """
+    networks()  # or else refused before anything large is read
     family = SAM2_FAMILY[model]
     weights = weights or weights_of(family)
     side = RECIPES[family.facts.recipe].side

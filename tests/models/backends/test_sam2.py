@@ -3,6 +3,7 @@
 Weights are saved under the names of the published files; what reads them knows nothing of what wrote them.
 """
 
+import socket
 import sys
 
 import numpy as np
@@ -321,10 +322,20 @@ class TestLoading:
         with pytest.raises(WeightsError, match="is not of a Segment Anything"):
             sam.load(save_published(tmp_path / "sam2.pt"), device="cpu")
 
-    def test_without_transformers_it_says_what_to_install(self, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, "transformers", None)
-        with pytest.raises(ModelError, match=r'transformers.*pip install "napari-medfm\[sam2\]"'):
-            load_model("sam2-tiny", weights=save_published(tmp_path / "file.pt"))
+    def test_nobody_is_asked_on_the_internet(self, tmp_path, monkeypatch):
+        def refuse(*arguments):
+            raise AssertionError("connects to " + repr(arguments[1:]))
+
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
+        model = load(save_published(tmp_path / "file.pt"), device="cpu", model="medsam2")
+        assert model.decode(model.encode(noise_image((60, 90))), PromptSet(CLICKS)).masks.shape == (1, 60, 90)
+
+
+def test_without_transformers_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ModelError, match=r'transformers.*pip install "napari-medfm\[sam2\]"'):
+        load_model("sam2-tiny")
 
 
 def test_without_a_file_it_says_how_to_come_by_one():
