@@ -3,6 +3,7 @@
 Models with the weights of one architecture differ in nothing but these, and answer nonsense behind another's.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,8 @@ from torch.nn import functional
 
 _MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 _STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
+
+_LARGE = 2_000_000  # pixels
 
 
 class Frame(Protocol):
@@ -36,7 +39,7 @@ class Frame(Protocol):
         """Return (n, 2) positions in (row, column) as (x, y) in the square."""
 
     def masks(self, low_res: Tensor) -> Tensor:
-        """Return the decoder's logits (1, c, h, w) as scores (1, c, rows, columns): above 0 is inside."""
+        """Return what is inside by the decoder's logits (1, c, h, w), as bool (1, c, rows, columns)."""
 
     def low_res(self, mask: NDArray[np.bool_], size: int) -> NDArray[np.float32]:
         """Return an image's mask as the share of it in each cell of a size x size grid over the square."""
@@ -88,12 +91,10 @@ class LongestSide:
         return (positions * np.divide(self.scaled_shape, self.image_shape))[:, ::-1]
 
     def masks(self, low_res: Tensor) -> Tensor:
-        """Return logits (1, c, h, w) over the square as logits (1, c, rows, columns) over the image."""
+        """Return what is inside, see `Frame.masks`."""
         rows, columns = self.scaled_shape
         square = functional.interpolate(low_res, (self.side, self.side), mode="bilinear", align_corners=False)
-        return functional.interpolate(
-            square[..., :rows, :columns], self.image_shape, mode="bilinear", align_corners=False
-        )
+        return _inside(square[..., :rows, :columns], self.image_shape)
 
     def low_res(self, mask: NDArray[np.bool_], size: int) -> NDArray[np.float32]:
         """Return an image's mask as the share of it in each cell of a size x size grid over the square."""
@@ -125,13 +126,11 @@ class AreaUnit(LongestSide):
         return _channels_first(square)
 
     def masks(self, low_res: Tensor) -> Tensor:
-        """Return scores, see `Frame.masks`."""
+        """Return what is inside, see `Frame.masks`."""
         # Logits stand on a grid as fine as the square: 256 x 256.
         scale = low_res.shape[-1] / self.side
         rows, columns = (max(1, round(size * scale)) for size in self.scaled_shape)
-        return functional.interpolate(
-            low_res[..., :rows, :columns], self.image_shape, mode="bilinear", align_corners=False
-        )
+        return _inside(low_res[..., :rows, :columns], self.image_shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +173,8 @@ class CubicUnit(Stretch):
         return _channels_first(_unit(stretched.astype(np.uint8)))
 
     def masks(self, low_res: Tensor) -> Tensor:
-        """Return scores, see `Frame.masks`."""
-        probabilities = torch.sigmoid(low_res)
-        return functional.interpolate(probabilities, self.image_shape, mode="bilinear", align_corners=False) - 0.5
+        """Return what is inside, see `Frame.masks`."""
+        return _inside(torch.sigmoid(low_res) - 0.5, self.image_shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +195,9 @@ class LinearGrey(Stretch):
         return (255 * stretched.repeat(1, 3, 1, 1) - mean) / std
 
     def masks(self, low_res: Tensor) -> Tensor:
-        """Return scores, see `Frame.masks`."""
+        """Return what is inside, see `Frame.masks`."""
         square = functional.interpolate(low_res, (self.side, self.side), mode="bilinear", align_corners=False)
-        return functional.interpolate(square, self.image_shape, mode="bilinear", align_corners=False)
+        return _inside(square, self.image_shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +216,8 @@ class LinearColour(Stretch):
         return _normalised(stretched)
 
     def masks(self, low_res: Tensor) -> Tensor:
-        """Return scores, see `Frame.masks`."""
-        return functional.interpolate(low_res, self.image_shape, mode="bilinear", align_corners=False)
+        """Return what is inside, see `Frame.masks`."""
+        return _inside(low_res, self.image_shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +241,42 @@ def _normalised(unit: Tensor) -> Tensor:
     """Normalise values of 0..1 by the mean and standard deviation of ImageNet, as torchvision does."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     return (unit - mean) / std
+
+
+def _inside(scores: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Where scores (1, c, h, w) are positive once they are enlarged to (1, c, rows, columns), bilinearly.
+
+    Of a large image only the part is enlarged that can be positive: a click on a photograph of 12 million pixels need
+    not wait for all of them.
+    """
+    if shape[0] * shape[1] < _LARGE:
+        return functional.interpolate(scores, shape, mode="bilinear", align_corners=False) > 0
+    found = torch.zeros((*scores.shape[:2], *shape), dtype=torch.bool, device=scores.device)
+    positive = (scores > 0).flatten(0, 1).any(dim=0)
+    if positive.any():
+        rows, columns = (_reach(positive.any(dim=1 - axis), shape[axis]) for axis in (0, 1))
+        part = _resampled(_resampled(scores, rows, shape[0], axis=2), columns, shape[1], axis=3)
+        found[..., rows, columns] = part > 0
+    return found
+
+
+def _reach(cells: Tensor, size: int) -> slice:
+    """Pixels along an axis that any positive cell has a share in."""
+    places = cells.nonzero()[:, 0]
+    scale = size / len(cells)
+    start, stop = (int(places[0]) - 0.5) * scale - 0.5, (int(places[-1]) + 1.5) * scale - 0.5
+    return slice(max(0, math.floor(start)), min(size, math.ceil(stop) + 1))
+
+
+def _resampled(scores: Tensor, part: slice, size: int, *, axis: int) -> Tensor:
+    """Enlarge an axis to `size` linearly between the middles of cells, and return a part of it."""
+    cells = scores.shape[axis]
+    pixels = torch.arange(part.start, part.stop, device=scores.device, dtype=torch.float32)
+    places = ((pixels + 0.5) * (cells / size) - 0.5).clamp_min(0)
+    lower = places.floor().long()
+    upper = (lower + 1).clamp_max(cells - 1)
+    share = (places - lower).view([-1 if at == axis else 1 for at in range(4)])
+    return torch.lerp(scores.index_select(axis, lower), scores.index_select(axis, upper), share)
 
 
 def _unit(values: NDArray[np.uint8]) -> NDArray[np.float64]:

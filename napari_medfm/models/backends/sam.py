@@ -232,7 +232,7 @@ class SamModel:
         # On a device it stays there between questions; what is kept is the embedding's own object.
         features = self._home.keep(embedding, lambda: self._features(embedding), 2 * embedding.nbytes)
         low_res, qualities = self._decoder.answer(features, dense, sparse, three=three)
-        return low_res, qualities, frame.masks(low_res) > 0
+        return low_res, qualities, frame.masks(low_res)
 
     def _features(self, embedding: ImageEmbedding) -> Tensor:
         # The store may hand out an array that nobody may write to; torch asks for one that it may.

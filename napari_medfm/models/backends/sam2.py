@@ -223,7 +223,7 @@ class Sam2:
             multimask_output=self._recipe.gives_three(inputs.ambiguous),
         )
         low_res = answer.pred_masks[0, 0]
-        return low_res, answer.iou_scores[0, 0], frame.masks(low_res[None])[0] > 0
+        return low_res, answer.iou_scores[0, 0], frame.masks(low_res[None])[0]
 
     def _levels(self, embedding: ImageEmbedding) -> list[Tensor]:
         # The store may hand out arrays that nobody may write to; torch asks for ones that it may: `_tensor` copies.
