@@ -205,16 +205,25 @@ def compare(entry: "ModelEntry", folder: Path) -> dict[str, float]:
     }
 
 
+def distinct(zoo: Mapping[str, "ModelEntry"]) -> dict[str, "ModelEntry"]:
+    """Return one model of each architecture and recipe: the others differ from it in their weights only."""
+    found: dict[tuple[str, str], str] = {}
+    for name, entry in zoo.items():
+        plain = name not in VITS and name not in TINY_VITS and not entry.facts.recipe.endswith("sam2")
+        found.setdefault((entry.facts.recipe, "vit_b" if plain else name), name)
+    return {name: zoo[name] for name in found.values()}
+
+
 def measure(run: report.Run) -> None:
     """Compare every model of the zoo at full size with its authors' recipe on random weights."""
     import torch
 
-    from napari_medfm.models.catalogue import SAM2_FAMILY, SAM_FAMILY
+    from napari_medfm.models.zoo import SAM2_FAMILY, SAM_FAMILY
 
     torch.set_num_threads(run.options.threads)
     zoo = {**SAM_FAMILY, **SAM2_FAMILY}
     # The largest last, so that too little memory costs only them.
-    names = run.options.models or (QUICK if run.quick else sorted(zoo, key=tuple(VITS).__contains__))
+    names = run.options.models or (QUICK if run.quick else sorted(distinct(zoo), key=tuple(VITS).__contains__))
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in names:

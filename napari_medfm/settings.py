@@ -2,9 +2,10 @@
 
 Environment variables: ``MEDFM_DATA_DIR`` (journals, adapters), ``MEDFM_CACHE_DIR``
 (embeddings, weights), ``MEDFM_CACHE_GB`` (disk budget of the embedding cache),
-``MEDFM_MEMORY_GB`` (memory budget of the embedding cache), ``MEDFM_THREADS``
-(threads a model may use), ``MEDFM_DEVICE`` (auto, cpu, cuda, mps), ``MEDFM_MIRROR``
-(address of a folder with weights), ``MEDFM_OFFLINE`` (1: nothing is downloaded).
+``MEDFM_MEMORY_GB`` (memory budget of the embedding cache), ``MEDFM_GPU_GB`` (budget
+of what stays on a GPU between questions), ``MEDFM_THREADS`` (threads a model may
+use), ``MEDFM_DEVICE`` (auto, cpu, cuda, mps), ``MEDFM_MIRROR`` (address of a folder
+with weights), ``MEDFM_OFFLINE`` (1: nothing is downloaded).
 """
 
 import math
@@ -39,6 +40,8 @@ class Settings:
         Disk budget of the embedding cache, in bytes.
     memory_bytes : int
         Memory budget of the embedding cache, in bytes.
+    device_bytes : int
+        Budget of what stays on a GPU between questions, in bytes.
     threads : int
         Threads a model may use on the CPU.
     device : str
@@ -53,6 +56,7 @@ class Settings:
     cache_dir: Path
     cache_bytes: int = 20 * _GB
     memory_bytes: int = 2 * _GB
+    device_bytes: int = 1 * _GB
     threads: int = 1
     device: str = "auto"
     mirror: str = ""
@@ -92,6 +96,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         cache_dir=Path(environ.get("MEDFM_CACHE_DIR") or platformdirs.user_cache_dir(_APP, appauthor=False)),
         cache_bytes=int(_number(environ, "MEDFM_CACHE_GB", 20) * _GB),
         memory_bytes=int(_number(environ, "MEDFM_MEMORY_GB", 2) * _GB),
+        device_bytes=int(_number(environ, "MEDFM_GPU_GB", 1) * _GB),
         threads=max(1, int(_number(environ, "MEDFM_THREADS", (os.cpu_count() or 2) - 1))),
         device=_device(environ),
         mirror=environ.get("MEDFM_MIRROR") or "",

@@ -31,6 +31,14 @@ def list_models() -> list[Row]:
     return [_row(entry) for entry in available_models()]
 
 
+@models_app.command("others")
+def others() -> list[Row]:
+    """List models that are known and not offered, with the reason and what to do about it."""
+    from napari_medfm.models.others import OTHERS
+
+    return [asdict(one) for one in OTHERS]
+
+
 @models_app.command("info")
 def info(name: Name) -> Row:
     """Tell everything that is known of a model before it is loaded."""

@@ -1,6 +1,6 @@
 """A model together with a store of its embeddings: embed an image once, then predict at will."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from napari_medfm.errors import ModelError, PromptError
 from napari_medfm.inference.keys import EmbeddingKey
 from napari_medfm.inference.stores import EmbeddingStore, volatile
-from napari_medfm.models import EncodesInSteps, ImageEmbedding, MaskPrediction, ModelSpec, PromptableModel
+from napari_medfm.models import (
+    EncodesBatches,
+    EncodesInSteps,
+    ImageEmbedding,
+    MaskPrediction,
+    ModelSpec,
+    PromptableModel,
+)
 from napari_medfm.models.steps import finish
 from napari_medfm.prompts import Box, Point, PromptSet, as_points
 from napari_medfm.volume import Plane, Window
@@ -115,6 +122,30 @@ class Predictor:
         if key is not None and self._store is not None:
             self._store.put(key, embedding)
         return embedding
+
+    @property
+    def batch_size(self) -> int:
+        """How many images are best embedded together now."""
+        return self._model.batch_size if isinstance(self._model, EncodesBatches) else 1
+
+    def embed_batch_steps(
+        self, images: Sequence[Callable[[], NDArray[np.uint8]]], keys: Sequence[EmbeddingKey]
+    ) -> Generator[None, None, None]:
+        """Embed images of one shape that are not stored yet, together where the model can, and store them.
+
+        Raises
+        ------
+        ModelError
+            As `embed`.
+        """
+        if len(images) == 1 or not isinstance(self._model, EncodesBatches):
+            for image, key in zip(images, keys, strict=True):
+                yield from self.embed_steps(image, key)
+            return
+        embeddings = yield from self._model.encode_batch_steps([image() for image in images])
+        for key, embedding in zip(keys, embeddings, strict=True):
+            if self._store is not None:
+                self._store.put(key, embedding)
 
     def decode(
         self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None

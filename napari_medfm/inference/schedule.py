@@ -4,6 +4,8 @@ import statistics
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from time import perf_counter
 
 import numpy as np
@@ -99,8 +101,8 @@ def embed_planes(
 ) -> Iterator[EmbeddingProgress | None]:
     """Embed slices one by one; those that are stored already are skipped.
 
-    Every ``next`` embeds one slice, or takes one step towards that if the model can. To stop, close the
-    generator; to go on later or in another order, start again with all planes.
+    Every ``next`` embeds one slice, or takes one step towards that if the model can; on a GPU several slices are
+    embedded together. To stop, close the generator; to go on later or in another order, start again with all planes.
 
     Parameters
     ----------
@@ -120,12 +122,23 @@ def embed_planes(
     if wanted and not missing:
         yield EmbeddingProgress(done, len(wanted), wanted[-1], 0.0)
     durations: deque[float] = deque(maxlen=_RECENT)
-    for left, plane in zip(range(len(missing) - 1, -1, -1), missing, strict=True):
+    while missing:
+        group = _together(missing, predictor.batch_size)
+        del missing[: len(group)]
+        keys = [predictor.key(fingerprint, plane, window) for plane in group]
+        images = [partial(slice_image, volume, plane, window) for plane in group]
         seconds = 0.0  # of its own: others may be served between two steps
         start = perf_counter()
-        for _ in embed_plane_steps(predictor, volume, fingerprint, window, plane):
+        for _ in predictor.embed_batch_steps(images, keys):
             seconds += perf_counter() - start
             yield None
             start = perf_counter()
-        durations.append(seconds + perf_counter() - start)
-        yield EmbeddingProgress(len(wanted) - left, len(wanted), plane, left * statistics.median(durations))
+        durations.append((seconds + perf_counter() - start) / len(group))
+        for plane in group:
+            done += 1
+            yield EmbeddingProgress(done, len(wanted), plane, (len(wanted) - done) * statistics.median(durations))
+
+
+def _together(planes: list[Plane], count: int) -> list[Plane]:
+    """The first planes across one axis, at most `count`: their images have one shape."""
+    return list(takewhile(lambda plane: plane.axis == planes[0].axis, planes[:count]))

@@ -6,6 +6,7 @@ knows neither caches nor sessions.
 """
 
 from napari_medfm.models.base import (
+    EncodesBatches,
     EncodesInSteps,
     ImageEmbedding,
     MaskPrediction,
@@ -18,6 +19,7 @@ from napari_medfm.models.catalogue import add_model, available_models, load_mode
 from napari_medfm.models.registry import ModelEntry, ModelRegistry
 
 __all__ = [
+    "EncodesBatches",
     "EncodesInSteps",
     "ImageEmbedding",
     "MaskPrediction",

@@ -1,6 +1,6 @@
 """What every promptable model offers, and the values that pass between it and its callers."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -67,6 +67,10 @@ class ModelFacts:
         What a person should know before using it, in one sentence.
     file : WeightsFile, optional
         The weights, where they are one published file.
+    embedding_bytes : int
+        Of one slice as it is kept; 0 if it depends on the image, or nothing is kept.
+    verified : str
+        What the way it is asked was compared with.
     """
 
     title: str
@@ -78,6 +82,8 @@ class ModelFacts:
     recipe: str = ""
     note: str = ""
     file: WeightsFile | None = None
+    embedding_bytes: int = 0
+    verified: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,3 +259,15 @@ class EncodesInSteps(Protocol):
 
     def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
         """Encode an image as `PromptableModel.encode` does, one block of the network for every ``next``."""
+
+
+@runtime_checkable
+class EncodesBatches(EncodesInSteps, Protocol):
+    """A model that encodes several images together, where that is faster than one after the other."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many images are best encoded together now: 1 on a CPU, fewer after memory ran out."""
+
+    def encode_batch_steps(self, images: Sequence[NDArray[np.uint8]]) -> Generator[None, None, list[ImageEmbedding]]:
+        """Encode images of one shape, in steps; equal to encoding each of them, but for rounding."""

@@ -1,8 +1,6 @@
 """Which device a model runs on."""
 
-import contextlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -42,27 +40,6 @@ def choose_device(wanted: str | None = None) -> torch.device:
         return device
     _log.warning("device %s is not available: running on the CPU", wanted)
     return torch.device("cpu")
-
-
-@contextlib.contextmanager
-def enough_memory(subject: str) -> Iterator[None]:
-    """Word it when a device runs out of memory.
-
-    Parameters
-    ----------
-    subject : str
-        What is being run.
-
-    Raises
-    ------
-    ModelError
-        The device's memory did not suffice.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        step = "Close other programs that use the device, or set MEDFM_DEVICE to cpu and start again."
-        raise ModelError(subject, "needs more memory than the device has left", step) from error
 
 
 def _best() -> torch.device:

@@ -10,7 +10,8 @@ from references import SamReference
 
 from napari_medfm.models import sam_layouts
 from napari_medfm.models.backends.sam import build_small_sam
-from napari_medfm.models.catalogue import SAM2_FAMILY, SAM_FAMILY
+from napari_medfm.models.recipes import RECIPES
+from napari_medfm.models.zoo import SAM2_FAMILY, SAM_FAMILY
 
 SMALL = sam_layouts.Vit(64, 2, 2, (1,), window=8)
 
@@ -78,8 +79,12 @@ def test_a_run_reports_every_bar_and_a_row_for_each_model(small, tmp_path):
     assert result["details"].keys() >= {"sam", "medicosam"}
 
 
-def test_the_goal_is_the_whole_zoo():
-    assert report.read_goals("zoo_parity")["models"].goal == len(SAM_FAMILY) + len(SAM2_FAMILY)
+def test_the_goal_is_every_architecture_with_every_recipe():
+    chosen = zoo_parity.distinct({**SAM_FAMILY, **SAM2_FAMILY})
+    assert report.read_goals("zoo_parity")["models"].goal == len(chosen)
+    assert {entry.facts.recipe for entry in chosen.values()} == set(RECIPES)
+    assert {"sam", "sam-l", "sam-h", "mobile-sam", "sam2-large"} <= set(chosen)
+    assert not {"medicosam", "micro-sam-lm"} & set(chosen)  # differ from sam in their weights only
 
 
 def test_names_stand_for_networks_of_the_published_sizes():

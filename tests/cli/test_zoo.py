@@ -11,8 +11,9 @@ from napari_medfm import cli
 from napari_medfm.errors import WeightsError
 from napari_medfm.models import ModelEntry, ModelFacts, available_models, load_model
 from napari_medfm.models.backends import compact
-from napari_medfm.models.catalogue import COMPACT, DEFAULT_REGISTRY
+from napari_medfm.models.catalogue import DEFAULT_REGISTRY
 from napari_medfm.models.own import own_entries
+from napari_medfm.models.zoo import COMPACT
 from napari_medfm.settings import load_settings
 
 CONTENT = bytes(range(256)) * 5_000

@@ -5,7 +5,7 @@ import torch
 
 from napari_medfm.errors import ModelError
 from napari_medfm.models import devices
-from napari_medfm.models.devices import choose_device, enough_memory
+from napari_medfm.models.devices import choose_device
 
 
 def test_the_setting_decides_unless_the_caller_does(monkeypatch):
@@ -30,13 +30,6 @@ def test_a_kind_of_device_that_does_not_exist_is_refused(wanted):
 def test_a_device_that_is_not_there_falls_back_to_the_cpu_with_a_warning(wanted, caplog):
     assert choose_device(wanted) == torch.device("cpu")
     assert f"device {wanted} is not available: running on the CPU" in caplog.text
-
-
-def test_running_out_of_memory_is_worded():
-    with pytest.raises(ModelError, match="Big model: needs more memory"), enough_memory("Big model"):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-    with pytest.raises(RuntimeError, match="else"), enough_memory("Big model"):
-        raise RuntimeError("something else")
 
 
 @pytest.mark.parametrize(("flags", "expected"), [("fpu avx512_bf16 sse", True), ("fpu sse", False)])

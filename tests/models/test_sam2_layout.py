@@ -6,8 +6,8 @@ from references import published_sam2
 from transformers import Sam2HieraDetConfig
 
 from napari_medfm.models.backends.sam2 import build_small_sam2
-from napari_medfm.models.catalogue import SAM2_FAMILY
 from napari_medfm.models.sam2_layout import SIZES, assemble, build, in_names_of_transformers
+from napari_medfm.models.zoo import SAM2_FAMILY
 
 NETWORK = build_small_sam2(seed=1)
 

@@ -17,15 +17,16 @@ from PIL import Image
 from torch import Tensor
 
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
-from napari_medfm.models.catalogue import COMPACT
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.compact_maps import PromptMaps
 from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork
-from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
+from napari_medfm.models.devices import choose_device, computes_bfloat16
 from napari_medfm.models.recent import Recent
 from napari_medfm.models.registry import ModelEntry
+from napari_medfm.models.residence import Residence
 from napari_medfm.models.views import View
 from napari_medfm.models.weights import fit, load_state_dict, state_digest
+from napari_medfm.models.zoo import COMPACT
 from napari_medfm.prompts import MaskPrompt, PromptSet, voxel_at
 
 WEIGHTS = Path(__file__).parents[1] / "shipped" / "compact.safetensors"
@@ -97,13 +98,10 @@ class CompactModel:
     def __init__(
         self, network: CompactNetwork, entry: ModelEntry = COMPACT, *, device: str | None = None, sha256: str = ""
     ) -> None:
-        self._device = choose_device(device)
-        self._fast = computes_bfloat16(self._device)  # of the decoder only: embeddings are the same everywhere
         self._spec = _spec(network, entry, sha256)
-        network.eval().requires_grad_(requires_grad=False)
-        self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._network = network.eval().requires_grad_(requires_grad=False)
         self._pictures: Recent[NDArray[np.uint8]] = Recent(4)
-        self._features: Recent[Tensor] = Recent(_KEPT)
+        self._home = Residence(self._spec.title, choose_device(device), self._settle)
 
     @property
     def spec(self) -> ModelSpec:
@@ -113,7 +111,7 @@ class CompactModel:
     @property
     def device(self) -> str:
         """The device it runs on, such as ``cpu`` or ``cuda:0``."""
-        return str(self._device)
+        return str(self._home.device)
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
@@ -126,7 +124,8 @@ class CompactModel:
         picture = _reduced(image)
         whole = View.whole(picture.shape[:2], _SIDE)
         # In C order, which files of arrays expect; the network's own puts channels last.
-        features = self._encode(whole.picture(picture))[0].to(torch.float16).contiguous().cpu().numpy()
+        found = self._home.run(lambda: self._encode(whole.picture(picture)))
+        features = found[0].to(torch.float16).contiguous().cpu().numpy()
         arrays = {"features": features, "picture": _packed(picture)}
         return ImageEmbedding(arrays, shape, self._spec.encoder_digest)
 
@@ -144,9 +143,14 @@ class CompactModel:
         if not has_positive(telling):
             return empty_prediction(embedding.image_shape, (_CELLS, _CELLS))
         scene = _Scene(embedding, self._picture(embedding), telling)
-        with enough_memory(self._spec.title):
-            answers = self._answers(scene, scene.known(previous))
+        answers = self._home.run(lambda: self._answers(scene, scene.known(previous)))
         return _prediction(scene, answers)
+
+    def _settle(self, device: torch.device) -> None:
+        """Move to a device."""
+        self._fast = computes_bfloat16(device)  # of the decoder only: embeddings are the same everywhere
+        self._network = self._network.to(device).to(memory_format=torch.channels_last)
+        self._features: Recent[Tensor] = Recent(_KEPT)
 
     def _answers(self, scene: "_Scene", known: NDArray[np.bool_] | None) -> list["_Answer"]:
         """Best first."""
@@ -168,8 +172,8 @@ class CompactModel:
         """Answer the prompts in one view; several candidates if nothing is known but one prompt."""
         maps = scene.maps(view, known)
         features = self._seen(scene, view)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._fast):
-            logits, worth = self._network.decoder(features, maps.to(self._device))
+        with torch.autocast(self._home.device.type, torch.bfloat16, enabled=self._fast):
+            logits, worth = self._network.decoder(features, maps.to(self._home.device))
         quality = torch.sigmoid(worth[0].float()).cpu().numpy()
         order = np.argsort(-quality, kind="stable") if known is None and scene.ambiguous else np.zeros(1, int)
         found = logits[0].float().cpu().numpy()
@@ -178,12 +182,12 @@ class CompactModel:
     def _seen(self, scene: "_Scene", view: View) -> Tensor:
         if view.is_whole:
             stored = torch.from_numpy(np.require(scene.embedding.arrays["features"], requirements=["C", "W"]))
-            return stored[None].to(self._device, torch.float32, memory_format=torch.channels_last)
+            return stored[None].to(self._home.device, torch.float32, memory_format=torch.channels_last)
         key = (_digest(scene.embedding), view)
         return self._features.get(key, lambda: self._encode(view.picture(scene.picture)))
 
     def _encode(self, picture: NDArray[np.uint8]) -> Tensor:
-        image = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self._device, torch.float32)
+        image = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self._home.device, torch.float32)
         features: Tensor = self._network.encoder((image / 127.5 - 1).contiguous(memory_format=torch.channels_last))
         return features
 

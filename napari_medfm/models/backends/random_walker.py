@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
-from napari_medfm.models.catalogue import RANDOM_WALKER
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.crops import Crop
 from napari_medfm.models.seeds import Positions, extent, plant
 from napari_medfm.models.walk import Array, EdgeWeights, cuts, probabilities
+from napari_medfm.models.zoo import RANDOM_WALKER
 from napari_medfm.prompts import Box, MaskPrompt, Point, PromptSet, voxel_at
 
 # Chosen by Dice after 1, 3 and 5 clicks on 27 data sets of CT, MR, ultrasound, photographs and

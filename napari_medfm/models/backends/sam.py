@@ -4,8 +4,9 @@ ViT-B, L and H, at any image size, and the two kinds of TinyViT, recognised from
 answers equal ``SamPredictor``'s, and every model that kept decoder and layout, each asked by its own `Recipe`.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,22 @@ from torch import Tensor, nn
 
 from napari_medfm.errors import ModelError
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
-from napari_medfm.models.catalogue import SAM, SAM_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
-from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
+from napari_medfm.models.devices import choose_device, computes_bfloat16
 from napari_medfm.models.recipes import RECIPES, Recipe
 from napari_medfm.models.registry import ModelEntry
+from napari_medfm.models.residence import Residence
 from napari_medfm.models.sam_attention import fuse_attention
 from napari_medfm.models.sam_decoder import SamDecoder
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build, encoder_blocks
 from napari_medfm.models.sam_prompts import DecoderInputs, translate
 from napari_medfm.models.steps import finish
+from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
+from napari_medfm.models.zoo import SAM, SAM_FAMILY
 from napari_medfm.prompts import PromptSet
+
+_TOGETHER = 4  # images that are encoded together on a device other than the CPU
 
 
 def load(
@@ -47,7 +52,7 @@ def load(
     weights : Path or str, optional
         A state dict, see `load_state_dict`; by default the file that was downloaded before.
     model : str
-        Whose weights they are, of `napari_medfm.models.catalogue.SAM_FAMILY`: the layout does not tell.
+        Whose weights they are, of `napari_medfm.models.zoo.SAM_FAMILY`: the layout does not tell.
     name, title : str, optional
         Of a checkpoint of one's own; by default those of `model`.
     sha256 : str, optional
@@ -124,13 +129,13 @@ class SamModel:
     ) -> None:
         if precision not in {"float16", "float32"}:
             raise ModelError(entry.name, f"cannot store embeddings as {precision!r}", "Choose float16 or float32.")
-        self._device = choose_device(device)
-        self._reduced = computes_bfloat16(self._device) if reduced is None else reduced
+        self._wanted = reduced
         self._recipe = RECIPES[entry.facts.recipe]
         self._spec = _spec(sam, precision, entry, self._recipe)
-        self._sam = sam.eval().requires_grad_(requires_grad=False).to(self._device)
+        self._sam = sam.eval().requires_grad_(requires_grad=False)
         fuse_attention(self._sam.image_encoder)
-        self._decoder = self._make_decoder()
+        self._home = Residence(self._spec.title, choose_device(device), self._settle)
+        self._batch_size = 1 if self._home.device.type == "cpu" else _TOGETHER
 
     @property
     def spec(self) -> ModelSpec:
@@ -140,7 +145,12 @@ class SamModel:
     @property
     def device(self) -> str:
         """The device it runs on, such as ``cpu`` or ``cuda:0``."""
-        return str(self._device)
+        return str(self._home.device)
+
+    @property
+    def batch_size(self) -> int:
+        """How many images are encoded together, see `EncodesBatches`."""
+        return self._batch_size
 
     def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
         """Encode an image; features are (256, cells, cells). See `PromptableModel.encode`."""
@@ -148,21 +158,51 @@ class SamModel:
 
     def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
         """Encode an image, a block of the encoder at a time. See `EncodesInSteps`."""
-        check_image(image)
-        shape = (image.shape[0], image.shape[1])
-        x = self._recipe.frame(shape, self._spec.input_size).image(image).to(self._device)
+        (embedding,) = yield from self.encode_batch_steps([image])
+        return embedding
+
+    def encode_batch_steps(self, images: Sequence[NDArray[np.uint8]]) -> Generator[None, None, list[ImageEmbedding]]:
+        """Encode images of one shape together; fewer at a time once memory runs out. See `EncodesBatches`."""
+        for image in images:
+            check_image(image)
+        if len(images) == 1:
+            return (yield from self._encode(images, self._home.run))
+        try:
+            return (yield from self._encode(images, lambda work: work()))
+        except torch.OutOfMemoryError:
+            self._home.make_room()
+        half = self._batch_size = len(images) // 2
+        first = yield from self.encode_batch_steps(images[:half])
+        return [*first, *(yield from self.encode_batch_steps(images[half:]))]
+
+    def _encode(
+        self, images: Sequence[NDArray[np.uint8]], run: Callable[[Callable[[], Tensor]], Tensor]
+    ) -> Generator[None, None, list[ImageEmbedding]]:
+        shape = images[0].shape[0], images[0].shape[1]
+        frame = self._recipe.frame(shape, self._spec.input_size)
+        x = torch.cat([frame.image(image) for image in images])
         for number, block in enumerate(encoder_blocks(self._sam.image_encoder)):
             if number:
                 yield
-            x = self._advance(block, x)
-        stored = x[0].float().contiguous().cpu().numpy().astype(self._spec.precision)  # files expect C order
-        return ImageEmbedding({"features": stored}, shape, self._spec.encoder_digest)
+            x = run(partial(self._advance, block, x))
+        stored = x.float().cpu().numpy().astype(self._spec.precision)
+        digest = self._spec.encoder_digest
+        return [ImageEmbedding({"features": np.ascontiguousarray(one)}, shape, digest) for one in stored]
 
     @torch.inference_mode()
     def _advance(self, block: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        reduced = torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced)
-        with enough_memory(self._spec.title), reduced:
-            return block(x)
+        device = self._home.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._reduced):
+            return block(x.to(device))
+
+    def _settle(self, device: torch.device) -> None:
+        """Move to a device, and make anew what depends on it."""
+        self._reduced = computes_bfloat16(device) if self._wanted is None else self._wanted
+        self._sam = self._sam.to(device)
+        self._batch_size = 1
+        with torch.inference_mode():
+            dtype = torch.bfloat16 if self._reduced else torch.float32
+            self._decoder = SamDecoder(self._sam.mask_decoder, self._sam.prompt_encoder.get_dense_pe(), dtype)
 
     @torch.inference_mode()
     def decode(
@@ -176,32 +216,32 @@ class SamModel:
         inputs = translate(prompts, previous, frame, self._spec.prompt_kinds, mask_size)
         if not has_positive(prompts) or inputs.empty:
             return empty_prediction(embedding.image_shape, mask_size)
-        with enough_memory(self._spec.title):
-            low_res, qualities = self._answer(embedding, inputs)
-            masks = frame.masks(low_res) > 0
+        low_res, qualities, masks = self._home.run(lambda: self._answer(embedding, inputs, frame))
         order = torch.argsort(qualities[0], descending=True, stable=True)[: None if inputs.ambiguous else 1]
         best_first = (masks[0, order], low_res[0, order], qualities[0, order].clamp(0, 1))
         return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
 
-    @torch.inference_mode()
-    def _make_decoder(self) -> SamDecoder:
-        dtype = torch.bfloat16 if self._reduced else torch.float32
-        return SamDecoder(self._sam.mask_decoder, self._sam.prompt_encoder.get_dense_pe(), dtype)
-
-    def _answer(self, embedding: ImageEmbedding, inputs: DecoderInputs) -> tuple[Tensor, Tensor]:
-        # The store may hand out an array that nobody may write to; torch asks for one that it may.
-        features = torch.from_numpy(np.require(embedding.arrays["features"], requirements=["C", "W"]))
+    def _answer(self, embedding: ImageEmbedding, inputs: DecoderInputs, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits, qualities and masks of the candidates, with a leading axis of 1."""
         sparse, dense = self._sam.prompt_encoder(
             points=(self._tensor(inputs.points), self._tensor(inputs.labels)) if len(inputs.labels) else None,
             boxes=None if inputs.box is None else self._tensor(inputs.box),
             masks=None if inputs.logits is None else self._tensor(inputs.logits[None]),
         )
         three = self._recipe.gives_three(inputs.ambiguous)
-        return self._decoder.answer(features.to(self._device, torch.float32), dense, sparse, three=three)
+        # On a device it stays there between questions; what is kept is the embedding's own object.
+        features = self._home.keep(embedding, lambda: self._features(embedding), 2 * embedding.nbytes)
+        low_res, qualities = self._decoder.answer(features, dense, sparse, three=three)
+        return low_res, qualities, frame.masks(low_res) > 0
+
+    def _features(self, embedding: ImageEmbedding) -> Tensor:
+        # The store may hand out an array that nobody may write to; torch asks for one that it may.
+        features = torch.from_numpy(np.require(embedding.arrays["features"], requirements=["C", "W"]))
+        return features.to(self._home.device, torch.float32)
 
     def _tensor(self, values: NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int_]) -> Tensor:
         dtype = torch.int32 if values.dtype.kind == "i" else torch.float32
-        return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self._device)[None]
+        return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self._home.device)[None]
 
 
 def _spec(sam: Sam, precision: str, entry: ModelEntry, recipe: Recipe) -> ModelSpec:

@@ -17,15 +17,17 @@ from torch import Tensor, nn
 
 from napari_medfm.errors import ModelError
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
-from napari_medfm.models.catalogue import SAM2_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
-from napari_medfm.models.devices import choose_device, computes_bfloat16, enough_memory
+from napari_medfm.models.devices import choose_device, computes_bfloat16
 from napari_medfm.models.recipes import RECIPES, Recipe
 from napari_medfm.models.registry import ModelEntry
+from napari_medfm.models.residence import Residence
 from napari_medfm.models.sam2_layout import CHANNELS, Hiera, assemble, build, networks
 from napari_medfm.models.sam_prompts import DecoderInputs, translate
 from napari_medfm.models.steps import finish
+from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
+from napari_medfm.models.zoo import SAM2_FAMILY
 from napari_medfm.prompts import PromptSet
 
 TINY = SAM2_FAMILY["sam2-tiny"]
@@ -50,7 +52,7 @@ def load(
         A state dict in the authors' layout or that of ``transformers``, see `load_state_dict`; by default the file
         that was downloaded before. The size is recognised from it.
     model : str
-        Whose weights they are, of `napari_medfm.models.catalogue.SAM2_FAMILY`: the layout does not tell.
+        Whose weights they are, of `napari_medfm.models.zoo.SAM2_FAMILY`: the layout does not tell.
     name, title : str, optional
         Of a checkpoint of one's own; by default those of `model`.
     sha256 : str, optional
@@ -139,11 +141,11 @@ class Sam2:
     ) -> None:
         if precision not in {"float16", "float32"}:
             raise ModelError(entry.name, f"cannot store embeddings as {precision!r}", "Choose float16 or float32.")
-        self._device = choose_device(device)
-        self._reduced = computes_bfloat16(self._device) if reduced is None else reduced
+        self._wanted = reduced
         self._recipe = RECIPES[entry.facts.recipe]
         self._spec = _spec(sam, precision, entry, self._recipe)
-        self._sam = sam.eval().requires_grad_(requires_grad=False).to(self._device)
+        self._sam = sam.eval().requires_grad_(requires_grad=False)
+        self._home = Residence(self._spec.title, choose_device(device), self._settle)
 
     @property
     def spec(self) -> ModelSpec:
@@ -153,7 +155,7 @@ class Sam2:
     @property
     def device(self) -> str:
         """The device it runs on, such as ``cpu`` or ``cuda:0``."""
-        return str(self._device)
+        return str(self._home.device)
 
     def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
         """Encode an image; three levels of features, see `CHANNELS`. See `PromptableModel.encode`."""
@@ -164,7 +166,7 @@ class Sam2:
         check_image(image)
         shape = (image.shape[0], image.shape[1])
         backbone = self._sam.vision_encoder.backbone
-        pixels = self._recipe.frame(shape, self._spec.input_size).image(image).to(self._device)
+        pixels = self._recipe.frame(shape, self._spec.input_size).image(image)
         x = self._advance(partial(_begin, backbone), pixels)
         stages = []
         for number, block in enumerate(backbone.blocks):
@@ -177,11 +179,19 @@ class Sam2:
         stored = [level[0].float().contiguous().cpu().numpy().astype(self._spec.precision) for level in levels]
         return ImageEmbedding(dict(zip(CHANNELS, stored, strict=True)), shape, self._spec.encoder_digest)
 
-    @torch.inference_mode()
     def _advance(self, block: Callable[[Any], Any], x: Tensor | list[Tensor]) -> Any:
-        reduced = torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced)
-        with enough_memory(self._spec.title), reduced:
-            return block(x)
+        return self._home.run(lambda: self._run(block, x))
+
+    @torch.inference_mode()
+    def _run(self, block: Callable[[Any], Any], x: Tensor | list[Tensor]) -> Any:
+        device = self._home.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._reduced):
+            return block(x.to(device) if isinstance(x, Tensor) else [level.to(device) for level in x])
+
+    def _settle(self, device: torch.device) -> None:
+        """Move to a device."""
+        self._reduced = computes_bfloat16(device) if self._wanted is None else self._wanted
+        self._sam = self._sam.to(device)
 
     @torch.inference_mode()
     def decode(
@@ -195,30 +205,32 @@ class Sam2:
         inputs = translate(prompts, previous, frame, self._spec.prompt_kinds, mask_size)
         if not has_positive(prompts) or inputs.empty:
             return empty_prediction(embedding.image_shape, mask_size)
-        with enough_memory(self._spec.title):
-            low_res, qualities = self._answer(embedding, inputs)
-            masks = frame.masks(low_res[None])[0] > 0
+        low_res, qualities, masks = self._home.run(lambda: self._answer(embedding, inputs, frame))
         order = torch.argsort(qualities, descending=True, stable=True)
         best_first = (masks[order], low_res[order].clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT), qualities[order])
         return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
 
-    def _answer(self, embedding: ImageEmbedding, inputs: DecoderInputs) -> tuple[Tensor, Tensor]:
-        """Return logits (candidates, h, w) and qualities (candidates,)."""
+    def _answer(self, embedding: ImageEmbedding, inputs: DecoderInputs, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (candidates, h, w), qualities (candidates,) and masks (candidates, rows, columns)."""
         answer = self._sam(
-            # The store may hand out arrays that nobody may write to; torch asks for ones that it may.
-            image_embeddings=[self._tensor(embedding.arrays[level])[None] for level in CHANNELS],
+            image_embeddings=self._home.keep(embedding, lambda: self._levels(embedding), 2 * embedding.nbytes),
             input_points=self._tensor(inputs.points)[None, None] if len(inputs.labels) else None,
-            input_labels=torch.as_tensor(inputs.labels, device=self._device)[None, None]
+            input_labels=torch.as_tensor(inputs.labels, device=self._home.device)[None, None]
             if len(inputs.labels)
             else None,
             input_boxes=None if inputs.box is None else self._tensor(inputs.box)[None, None],
             input_masks=None if inputs.logits is None else self._tensor(inputs.logits)[None, None],
             multimask_output=self._recipe.gives_three(inputs.ambiguous),
         )
-        return answer.pred_masks[0, 0], answer.iou_scores[0, 0]
+        low_res = answer.pred_masks[0, 0]
+        return low_res, answer.iou_scores[0, 0], frame.masks(low_res[None])[0] > 0
+
+    def _levels(self, embedding: ImageEmbedding) -> list[Tensor]:
+        # The store may hand out arrays that nobody may write to; torch asks for ones that it may: `_tensor` copies.
+        return [self._tensor(embedding.arrays[level])[None] for level in CHANNELS]
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
-        return torch.as_tensor(values.astype(np.float32), device=self._device)
+        return torch.as_tensor(values.astype(np.float32), device=self._home.device)
 
 
 def _begin(backbone: Any, pixels: Tensor) -> Tensor:

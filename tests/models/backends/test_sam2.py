@@ -17,10 +17,10 @@ from transformers import Sam2ImageProcessor, Sam2Processor
 from napari_medfm.errors import ModelError, WeightsError
 from napari_medfm.models import EncodesInSteps, MaskPrediction, available_models, load_model, sam2_layout
 from napari_medfm.models.backends.sam2 import SMALL, Sam2, build_small_sam2, load
-from napari_medfm.models.catalogue import FAMILIES, SAM2_FAMILY, SAM_FAMILY
 from napari_medfm.models.own import describe_checkpoint
 from napari_medfm.models.recipes import RECIPES
 from napari_medfm.models.sam2_layout import assemble
+from napari_medfm.models.zoo import FAMILIES, SAM2_FAMILY, SAM_FAMILY
 from napari_medfm.prompts import Box, MaskPrompt, PromptSet
 
 SIDE = 128

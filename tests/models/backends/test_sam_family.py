@@ -8,9 +8,9 @@ from suites.backend import PLANE, BackendSuite, click, noise_image
 
 from napari_medfm.models import available_models, load_model, sam_layouts
 from napari_medfm.models.backends.sam import SamModel, build_small_sam
-from napari_medfm.models.catalogue import SAM_FAMILY
 from napari_medfm.models.recipes import RECIPES
 from napari_medfm.models.tiny_vit import TinyVitShape
+from napari_medfm.models.zoo import SAM_FAMILY
 from napari_medfm.prompts import Box, PromptSet, Scribble, rasterize
 
 SIDE = 128
