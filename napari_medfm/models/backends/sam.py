@@ -27,6 +27,7 @@ from napari_medfm.models.sam_decoder import SamDecoder
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build, encoder_blocks
 from napari_medfm.models.sam_prompts import DecoderInputs, translate
 from napari_medfm.models.steps import finish
+from napari_medfm.models.tiny_vit import TinyVit
 from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
 from napari_medfm.models.zoo import SAM, SAM_FAMILY
@@ -199,6 +200,8 @@ class SamModel:
         """Move to a device, and make anew what depends on it."""
         self._reduced = computes_bfloat16(device) if self._wanted is None else self._wanted
         self._sam = self._sam.to(device)
+        if isinstance(self._sam.image_encoder, TinyVit):  # a fifth faster so; the others have hardly a convolution
+            self._sam.image_encoder.to(memory_format=torch.channels_last)
         self._batch_size = 1
         with torch.inference_mode():
             dtype = torch.bfloat16 if self._reduced else torch.float32
