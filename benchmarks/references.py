@@ -147,7 +147,9 @@ def _areas(size: int, cells: int) -> np.ndarray:
 def _lite_tensor(image: np.ndarray, side: int) -> Tensor:
     rows, columns = _lite_shape(image.shape[:2], side)
     down, across = _areas(image.shape[0], rows), _areas(image.shape[1], columns)
-    scaled = np.rint(np.einsum("ri,ijc,sj->rsc", down, rgb(image).astype(float), across)).astype(np.uint8)
+    scaled = np.rint(np.einsum("ri,ijc,sj->rsc", down, rgb(image).astype(float), across, optimize=True)).astype(
+        np.uint8
+    )
     square = np.zeros((side, side, 3), np.float32)
     square[:rows, :columns] = _unit(scaled)
     return torch.tensor(square).permute(2, 0, 1)[None]
