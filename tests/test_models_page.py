@@ -1,5 +1,7 @@
 """The page of the models is what the registry says, and the registry says what has to be known."""
 
+import configparser
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,16 @@ def test_every_model_says_whose_it_is_and_how_it_was_verified(entry):
     if facts.weights in {"download", "file"}:
         assert facts.recipe in RECIPES
         assert facts.embedding_bytes > 0
+
+
+def test_no_package_of_a_like_name_is_installed_for_a_model():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    required = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
+    names = {re.split(r"[^\w-]", line.strip())[0].lower() for block in required for line in block.splitlines()}
+    # `sam2` on PyPI is not by the authors of SAM 2; the others are not there, so that anyone may take the name.
+    assert not names & {"sam2", "sam-2", "medsam", "mobile-sam", "universeg", "scribbleprompt", "nninteractive"}
+    assert "transformers" in names
 
 
 def test_files_of_different_models_have_different_names():
