@@ -171,7 +171,7 @@ def _leave(trainer: "Trainer", bank: "Bank", output: Path) -> None:
 
     state = trainer.state
     write_weights(
-        output / WEIGHTS, trainer.result(), Provenance(_command(), state.seconds / 60, state.samples, bank.sources)
+        output / WEIGHTS, state.average, Provenance(_command(), state.seconds / 60, state.samples, bank.sources)
     )
     draw_records(trainer.records, output / PICTURE)
 

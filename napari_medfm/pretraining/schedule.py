@@ -58,9 +58,6 @@ class Recipe:
         Steps in which the learning rate rises.
     longest_average : float
         Weight of the past in the moving average of the weights, at most.
-    earlier : float
-        Share of the average from before the learning rate fell in the result: averages along a run generalise better
-        (Izmailov et al., UAI 2018; Wortsman et al., CVPR 2022).
     pseudo, shapes : float
         Shares of superpixels and of synthetic shapes, see `Sampler`.
     seed : int
@@ -83,7 +80,6 @@ class Recipe:
     weight_decay: float = 0.02
     warm_up: int = 200
     longest_average: float = 0.999
-    earlier: float = 0.25
     pseudo: float = 0.45
     shapes: float = 0.07
     seed: int = 0

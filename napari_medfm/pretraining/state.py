@@ -119,21 +119,6 @@ class TrainingState:
         for name in _COUNTERS:
             setattr(self, name, content[name])
 
-    def mixed(self, path: Path, share: float) -> CompactNetwork:
-        """Return the moving average, with that share of the one in a file that `save` wrote earlier.
-
-        Raises
-        ------
-        PretrainingError
-            The file is damaged.
-        """
-        result = copy.deepcopy(self.average)
-        earlier = _read(path, next(self.average.parameters()).device)["average"]
-        with torch.no_grad():
-            for name, value in result.state_dict().items():
-                value.lerp_(earlier[name], share)
-        return result
-
 
 def _groups(network: CompactNetwork, recipe: Recipe) -> list[dict[str, Any]]:
     def chosen(*, backbone: bool) -> Iterator[nn.Parameter]:

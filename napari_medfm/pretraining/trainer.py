@@ -120,19 +120,6 @@ class Trainer:
                 self.save()
                 raise
 
-    def result(self) -> CompactNetwork:
-        """Return the weights so far: their moving average, and at the end a share of it from before the decay.
-
-        Raises
-        ------
-        PretrainingError
-            The file of the earlier ones is damaged.
-        """
-        before = self._folder / BEFORE_DECAY
-        if self._share < 1 or not before.exists():
-            return self.state.average
-        return self.state.mixed(before, self._recipe.earlier)
-
     def save(self) -> None:
         """Write checkpoint and log.
 

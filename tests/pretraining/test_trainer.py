@@ -118,19 +118,6 @@ def test_the_state_before_the_learning_rate_falls_is_kept(bank, tmp_path):
     assert len(list(again.run())) == 2
 
 
-def test_the_result_holds_a_quarter_of_the_weights_before_the_learning_rate_fell(bank, tmp_path):
-    trained = trainer(bank, tmp_path, samples=40)
-    steps = trained.run()
-    next(steps)
-    assert trained.result() is trained.state.average
-    list(steps)
-    before = torch.load(tmp_path / BEFORE_DECAY, weights_only=True)["average"]
-    found = trained.result().state_dict()
-    for name, last in trained.state.average.state_dict().items():
-        assert torch.allclose(found[name], 0.75 * last + 0.25 * before[name], atol=1e-6)
-    assert any(not torch.equal(before[name], found[name]) for name in found)
-
-
 def test_the_log_is_json_lines(bank, tmp_path):
     trained = trainer(bank, tmp_path)
     list(trained.run())

@@ -31,7 +31,7 @@ from napari_medfm.prompts import MaskPrompt, PromptSet, voxel_at
 
 WEIGHTS = Path(__file__).parents[1] / "shipped" / "compact.safetensors"
 """The weights that ship with the package; ``models/cards/compact.md`` tells how they were made."""
-SHA256 = "590c93522489e4133111a314bc13e0b93c30180d1436ad71a9ab7728ec7085e5"
+SHA256 = "84ef276bb72c81fe818d1d3e6b758e39b6a04ce267f51dfbd34f2920b0a2e091"
 """Digest of that file."""
 
 _PREPROCESSING = "view 192 black pad -1..1"
