@@ -160,7 +160,9 @@ class DecoderTraining:
         """A click into the larger error of each, and the answer goes in again."""
         best = torch.zeros_like(quality[:, 0], dtype=torch.long) if scene.settled else quality.argmax(dim=1)
         answer = logits[torch.arange(len(best)), best]
-        clicks = [self._click(_mask(part > 0), _mask(each.truth)) for part, each in zip(answer, scene.targets, strict=True)]
+        clicks = [
+            self._click(_mask(part > 0), _mask(each.truth)) for part, each in zip(answer, scene.targets, strict=True)
+        ]
         places, signs = (torch.stack(parts).to(answer.device) for parts in zip(*clicks, strict=True))
         prompts = replace(
             scene.prompts,
@@ -175,7 +177,11 @@ class DecoderTraining:
         """How far the answers are from those before."""
         with torch.no_grad():
             former, worth = self._before.answer(scene.features, scene.prompts, scene.previous)
-        losses = mask_loss(logits.flatten(0, 1)[:, None], torch.sigmoid(former).flatten(0, 1)[:, None], torch.ones_like(former).flatten(0, 1)[:, None])
+        losses = mask_loss(
+            logits.flatten(0, 1)[:, None],
+            torch.sigmoid(former).flatten(0, 1)[:, None],
+            torch.ones_like(former).flatten(0, 1)[:, None],
+        )
         return losses.mean() + functional.mse_loss(quality, worth)
 
     def _clicks(self, targets: Sequence[Target], truths: list[Mask] | None) -> GridPrompts:
@@ -191,7 +197,9 @@ class DecoderTraining:
         point = next_click(mask, truth, rng=self._rng)
         if point is None:
             return torch.zeros(2), torch.tensor(-1)
-        return torch.tensor(point.position) + torch.from_numpy(self._rng.uniform(-0.5, 0.5, 2)).float(), torch.tensor(int(point.positive))
+        return torch.tensor(point.position) + torch.from_numpy(self._rng.uniform(-0.5, 0.5, 2)).float(), torch.tensor(
+            int(point.positive)
+        )
 
     def _box(self, truth: Mask) -> Tensor:
         box = noisy_box(truth, self._rng)

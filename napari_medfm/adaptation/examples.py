@@ -1,7 +1,7 @@
 """Labelled slices as tensors: what the head and the decoder learn from, made once before training."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from napari_medfm.adaptation.variation import vary
 from napari_medfm.models.adaptable import Adaptable, Look
 
 _OBJECTS = 2  # of one slice, drawn at random, that the decoder is asked for
+_CLOSE = 3  # copies of each slice that are also looked at closely
 _FEWEST = 4  # cells of an object that can be asked for
 _KNOWN = 0.5  # share of a cell that has to be known
 
@@ -46,6 +47,8 @@ class Examples:
     ----------
     slices : tuple of SupportSlice
         Originals first, then altered copies.
+    origins : tuple of str
+        Digest of the original of each.
     wholes : tuple of Target
         The structure on each of the slices, on the head's grid.
     objects : tuple of Target
@@ -53,8 +56,17 @@ class Examples:
     """
 
     slices: tuple[SupportSlice, ...]
+    origins: tuple[str, ...]
     wholes: tuple[Target, ...]
     objects: tuple[Target, ...]
+
+    def without(self, digest: str) -> "Examples":
+        """Return them without an original and its copies; targets still name their slices by number."""
+        wholes, objects = (
+            tuple(each for each in targets if self.origins[each.slice] != digest)
+            for targets in (self.wholes, self.objects)
+        )
+        return replace(self, wholes=wholes, objects=objects)
 
 
 def prepare(
@@ -84,19 +96,22 @@ def prepare(
     """
     rng = np.random.default_rng(seed)
     slices = list(support.slices)
+    origins = [each.digest for each in slices]
     for _ in range(copies):
         for original in support.slices:
             altered = vary(model, original, rng, mirrored=mirrored)
             if altered is not None:
                 slices.append(altered)
+                origins.append(original.digest)
             yield None
     wholes = [_whole(model, each, number) for number, each in enumerate(slices)]
     objects: list[Target] = []
     for number, each in enumerate(slices):
+        is_close = number < (1 + _CLOSE) * len(support.slices)
         for mask in _some(each.objects, rng):
-            objects += _looks(model, each, mask, number, cells)
+            objects += _looks(model, each, mask, number, cells, is_close=is_close)
             yield None
-    yield Examples(tuple(slices), tuple(wholes), tuple(objects))
+    yield Examples(tuple(slices), tuple(origins), tuple(wholes), tuple(objects))
 
 
 def target(look: Look, mask: NDArray[np.bool_], ignore: NDArray[np.bool_], cells: int, number: int = 0) -> Target:
@@ -112,8 +127,11 @@ def _whole(model: Adaptable, each: SupportSlice, number: int) -> Target:
     return target(look, each.mask, each.ignore, FINER * look.features.shape[-1], number)
 
 
-def _looks(model: Adaptable, each: SupportSlice, mask: NDArray[np.bool_], number: int, cells: int) -> Iterator[Target]:
-    for look in (model.look(each.embedding), *model.look_closer(each.embedding, mask)):
+def _looks(
+    model: Adaptable, each: SupportSlice, mask: NDArray[np.bool_], number: int, cells: int, *, is_close: bool
+) -> Iterator[Target]:
+    closer = model.look_closer(each.embedding, mask) if is_close else ()
+    for look in (model.look(each.embedding), *closer):
         found = target(look, mask, each.ignore, cells, number)
         if int((found.truth > 0.5).sum()) >= _FEWEST:
             yield found

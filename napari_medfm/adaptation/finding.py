@@ -78,9 +78,8 @@ def probability_of(look: Look, finder: Finder) -> NDArray[np.float32]:
     """Return the probability of the structure at each pixel of an image, (rows, columns)."""
     with torch.inference_mode():
         logits = finder(look.features).float().cpu().numpy()
-    spread = look.square.spread(logits, -20.0)
-    probability: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(spread, -20.0, 20.0)))
-    return probability
+    spread = np.clip(look.square.spread(logits, -20.0), -20.0, 20.0)
+    return np.asarray(1 / (1 + np.exp(-spread)), dtype=np.float32)
 
 
 def parts_of(probability: NDArray[np.float32], *, several: bool) -> list[Mask]:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from napari_medfm.adaptation.networks import Head
 from napari_medfm.adaptation.objective import mask_loss
 
 _RATE, _DECAY = 3e-3, 1e-2
+_LATER = 0.5  # of the rate, when slices are added
 _WARM = 0.1  # of the steps, in which the rate rises
 _AVERAGE = 0.95  # share of the averaged weights that stays in each step
 _NOISE = 0.1  # of features, in their standard deviations
@@ -31,16 +32,29 @@ class HeadTraining:
         Slices in a step.
     seed : int
         Of all draws.
+    placed : bool
+        See `Head`.
     """
 
-    def __init__(self, wholes: Sequence[Target], *, steps: int, batch: int, seed: int) -> None:
+    def __init__(self, wholes: Sequence[Target], *, steps: int, batch: int, seed: int, placed: bool = True) -> None:
         self._wholes, self._steps, self.batch = wholes, steps, batch
         self._rng = np.random.default_rng(seed)
         self._noise = torch.Generator(wholes[0].truth.device).manual_seed(seed)
-        self._head = Head.fitted([each.look.features for each in wholes], seed)
+        self._head = Head.fitted([each.look.features for each in wholes], seed, placed=placed)
         self.average = copy.deepcopy(self._head).requires_grad_(requires_grad=False)
         self._optimiser = torch.optim.AdamW(self._head.parameters(), lr=_RATE, weight_decay=_DECAY)
+        self._done, self._rate, self._kept = 0, _RATE, 0.0
+
+    def go_on(self, wholes: Sequence[Target], steps: int) -> None:
+        """Learn from other slices from now on, for so many steps at a lower rate."""
+        self._wholes, self._steps, self._rate = wholes, steps, _LATER * _RATE
         self._done = 0
+        self._kept = _AVERAGE
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to averaged weights of before."""
+        self._head.load_state_dict(state)
+        self.average.load_state_dict(state)
 
     def step(self) -> float:
         """Take a step and return its loss."""
@@ -49,13 +63,13 @@ class HeadTraining:
         features = features + _NOISE * self._spread(features)
         truth, known = (torch.stack(parts) for parts in zip(*((t.truth, t.known) for t in chosen), strict=True))
         for group in self._optimiser.param_groups:
-            group["lr"] = _RATE * schedule(self._done / self._steps)
+            group["lr"] = self._rate * schedule(self._done / self._steps)
         loss = mask_loss(self._head(features), truth, known).mean()
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self._done += 1
-        blend(self.average, self._head, min(_AVERAGE, self._done / (self._done + 9)))
+        blend(self.average, self._head, max(self._kept, min(_AVERAGE, self._done / (self._done + 9))))
         return float(loss.detach())
 
     def _draw(self) -> list[int]:

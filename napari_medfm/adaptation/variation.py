@@ -1,6 +1,7 @@
 """Altered copies of labelled slices: turned, scaled, shifted, lit differently, perhaps mirrored."""
 
 import math
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,8 @@ from PIL import Image
 
 from napari_medfm.adaptation.support import SupportSlice
 from napari_medfm.models.adaptable import Adaptable
+
+S = TypeVar("S", bound=np.generic)
 
 _TURN = 12.0  # degrees
 _SCALE = 0.15
@@ -47,7 +50,11 @@ def vary(
     ignored = np.asarray(unknown.transform(size, how, coefficients, Image.Resampling.NEAREST, fillcolor=1))
     if mirrored:
         quarters, flipped = int(rng.integers(_QUARTERS)), bool(rng.integers(2))
-        lit, values, ignored = (_turned(array, quarters, flipped) for array in (lit, values, ignored))
+        lit, values, ignored = (
+            _turned(lit, quarters, flipped),
+            _turned(values, quarters, flipped),
+            _turned(ignored, quarters, flipped),
+        )
     embedding = model.encode(np.ascontiguousarray(lit))
     return SupportSlice.annotated(embedding, values, ignored.astype(np.bool_), original.title)
 
@@ -69,5 +76,5 @@ def _relit(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     return table[picture]
 
 
-def _turned(array: NDArray[np.generic], quarters: int, flipped: bool) -> NDArray[np.generic]:
+def _turned(array: NDArray[S], quarters: int, flipped: bool) -> NDArray[S]:
     return np.ascontiguousarray(np.rot90(np.fliplr(array) if flipped else array, quarters))

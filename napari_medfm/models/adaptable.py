@@ -36,10 +36,14 @@ class Square:
 
     def shares(self, mask: NDArray[np.bool_], cells: int) -> NDArray[np.float32]:
         """Return the share of each of cells x cells that an image's mask covers; 0 beyond the image."""
-        part = Image.fromarray(mask[self._covered].astype(np.uint8) * 255)
+        return self.gather(mask.astype(np.float32), cells)
+
+    def gather(self, values: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
+        """Return the mean of an image's values, (rows, columns), in each of cells x cells; 0 beyond the image."""
         rows, columns = (max(1, min(cells, round(size))) for size in self._reach(cells))
+        part = Image.fromarray(np.ascontiguousarray(values[self._covered], dtype=np.float32))
         square = np.zeros((cells, cells), dtype=np.float32)
-        square[:rows, :columns] = np.asarray(part.resize((columns, rows), Image.Resampling.BOX), np.float32) / 255
+        square[:rows, :columns] = np.asarray(part.resize((columns, rows), Image.Resampling.BOX))
         return square
 
     def spread(self, values: NDArray[np.float32], outside: float = 0.0) -> NDArray[np.float32]:

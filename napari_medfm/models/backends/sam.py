@@ -4,7 +4,8 @@ ViT-B, L and H, at any image size, and the two kinds of TinyViT, recognised from
 answers equal ``SamPredictor``'s, and every model that kept decoder and layout, each asked by its own `Recipe`.
 """
 
-from collections.abc import Callable, Generator
+import copy
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from napari_medfm.errors import ModelError, WeightsError
+from napari_medfm.models.adaptable import Look, Square
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.catalogue import SAM, SAM_FAMILY
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
@@ -24,6 +26,7 @@ from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.sam_attention import fuse_attention
 from napari_medfm.models.sam_decoder import SamDecoder
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build, encoder_blocks
+from napari_medfm.models.sam_training import SamTrainable
 from napari_medfm.models.steps import finish
 from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest
@@ -197,6 +200,34 @@ class SamModel:
         best_first = (masks[0, order], low_res[0, order], qualities[0, order].clamp(0, 1))
         return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
 
+    def picture(self, embedding: ImageEmbedding) -> None:
+        """Return nothing: embeddings do not keep the image. See `Adaptable`."""
+
+    def look(self, embedding: ImageEmbedding) -> Look:
+        """Return the features of the image as a whole. See `Adaptable`."""
+        check_embedding(embedding, self._spec.encoder_digest)
+        side = self._spec.input_size
+        scale = self._recipe.frame(embedding.image_shape, side).points(np.ones((1, 2)))[0]
+        square = Square((0.0, 0.0), (side / scale[1], side / scale[0]), embedding.image_shape)
+        return Look(_stored(embedding).to(self._device, torch.float32), square)
+
+    def look_closer(self, embedding: ImageEmbedding, mask: NDArray[np.bool_]) -> tuple[Look, ...]:
+        """Return nothing: the encoder sees whole images only. See `Adaptable`."""
+        return ()
+
+    def trainable_decoder(self) -> SamTrainable:
+        """Return a copy of the decoder. See `Adaptable`."""
+        return SamTrainable.of(self._sam, self._recipe)
+
+    def with_decoder(self, tensors: Mapping[str, Tensor]) -> "SamModel":
+        """Return a model with the same encoder. See `Adaptable`."""
+        other, sam = copy.copy(self), copy.copy(self._sam)
+        sam._modules = {**self._sam._modules, "mask_decoder": copy.deepcopy(self._sam.mask_decoder)}
+        sam.mask_decoder.load_state_dict({**sam.mask_decoder.state_dict(), **tensors})
+        other._sam = sam
+        other._decoder = other._make_decoder()
+        return other
+
     @torch.inference_mode()
     def _make_decoder(self) -> SamDecoder:
         dtype = torch.bfloat16 if self._reduced else torch.float32
@@ -230,8 +261,7 @@ class SamModel:
         return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
 
     def _answer(self, embedding: ImageEmbedding, inputs: "_Inputs") -> tuple[Tensor, Tensor]:
-        # The store may hand out an array that nobody may write to; torch asks for one that it may.
-        features = torch.from_numpy(np.require(embedding.arrays["features"], requirements=["C", "W"]))
+        features = _stored(embedding)
         sparse, dense = self._sam.prompt_encoder(points=inputs.points, boxes=inputs.boxes, masks=inputs.masks)
         three = self._recipe.gives_three(inputs.ambiguous)
         return self._decoder.answer(features.to(self._device, torch.float32), dense, sparse, three=three)
@@ -239,6 +269,11 @@ class SamModel:
     def _tensor(self, values: NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int_]) -> Tensor:
         dtype = torch.int32 if values.dtype.kind == "i" else torch.float32
         return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self._device)[None]
+
+
+def _stored(embedding: ImageEmbedding) -> Tensor:
+    # The store may hand out an array that nobody may write to; torch asks for one that it may.
+    return torch.from_numpy(np.require(embedding.arrays["features"], requirements=["C", "W"]))
 
 
 @dataclass(frozen=True, slots=True)
