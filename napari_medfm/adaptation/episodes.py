@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 SURE = 7.0
 """Logit of a mask that is given."""
 
-_RATE, _DECAY = 3e-4, 0.0
+_RATE = 6e-4
 _AVERAGE = 0.95  # share of the averaged weights that stays in each step
 _PULL = 2e-3  # of the way back to the weights before, in each step (L2-SP; Li et al., ICML 2018)
 _HARD = 0.6  # of the earlier answers are given as masks, the others as they are
@@ -106,7 +106,7 @@ class DecoderTraining:
         self._rng = np.random.default_rng(seed)
         self._moving = [each for each in decoder.module.parameters() if each.requires_grad]
         self._average = copy.deepcopy(decoder.module)
-        self._optimiser = torch.optim.AdamW(self._moving, lr=_RATE, weight_decay=_DECAY)
+        self._optimiser = torch.optim.AdamW(self._moving, lr=_RATE, weight_decay=0.0)
         self._done = 0
         self._scene: _Scene | None = None
 

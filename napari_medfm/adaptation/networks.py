@@ -69,7 +69,7 @@ class Head(nn.Module):
         channels = tensors["mean"].shape[0]
         head = cls(channels, placed=tensors["join.weight"].shape[1] > channels)
         head.load_state_dict(dict(tensors))
-        return head.requires_grad_(requires_grad=False).eval()
+        return head.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
 
     def forward(self, features: Tensor) -> Tensor:
         """Find the structure."""
