@@ -149,11 +149,13 @@ class SupportSet:
         Parameters
         ----------
         turn : int
-            Counts adaptations, so that each judges by another slice.
+            Counts adaptations, so that each judges by another slice. The first one takes the middle slice: in a
+            volume the outer ones are unlike the others.
         """
-        if len(self.positives) < 2:
+        count = len(self.positives)
+        if count < 2:
             return self, None
-        judged = self.positives[turn % len(self.positives)]
+        judged = self.positives[(count // 2 + turn) % count]
         return self.without(judged.digest), judged
 
 

@@ -48,7 +48,7 @@ def test_the_structure_is_found_on_slices_that_were_not_labelled(compact, adapte
 
 def test_the_readout_compares_with_the_model_before(adapter, support):
     readout = adapter.facts.readout
-    assert readout.title == support.positives[0].title
+    assert readout.title == support.positives[1].title
     assert readout.dice_after > 0.8
     assert readout.dice_after > readout.dice_before
     assert adapter.improved is (readout.clicks_after <= readout.clicks_before)
