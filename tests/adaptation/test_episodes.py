@@ -62,7 +62,9 @@ def test_equal_seeds_move_alike(compact, examples):
 
 
 def test_of_the_sam_family_the_attention_stays(sam):
-    examples = list(prepare(sam, support_on(sam, (1, 2)), copies=0, mirrored=False, cells=sam.trainable_decoder().cells, seed=0))[-1]
+    examples = list(
+        prepare(sam, support_on(sam, (1, 2)), copies=0, mirrored=False, cells=sam.trainable_decoder().cells, seed=0)
+    )[-1]
     training = training_on(sam, examples, 2)
     assert training.batch == 1
     training.step()
