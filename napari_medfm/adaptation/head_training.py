@@ -13,7 +13,7 @@ from napari_medfm.adaptation.networks import Head
 from napari_medfm.adaptation.objective import mask_loss
 
 _RATE, _DECAY = 3e-3, 1e-2
-_LATER = 0.5  # of the rate, when slices are added
+_LATER = 0.7  # of the rate, when slices are added
 _WARM = 0.1  # of the steps, in which the rate rises
 _AVERAGE = 0.95  # share of the averaged weights that stays in each step
 _NOISE = 0.1  # of features, in their standard deviations

@@ -28,10 +28,10 @@ from napari_medfm.simulation import dice
 
 Phase = Literal["prepare", "head", "decoder", "judge", "settle"]
 
-_SETTLING = 0.4  # steps with the judged slice, in those without it
+_SETTLING = 1.0  # steps with the judged slice, in those without it
 _TRAINING = 0.8  # of the time; the rest is for judging
 _JUDGING = 20  # answers, roughly
-_CLEARLY = 0.02  # difference of two Dice values that is not noise
+_CLEARLY = 0.1  # difference of two Dice values of one slice that is not noise
 _SUREST = 1e-3  # a probability that is certain
 _VALIDATE = 20  # steps of the head between two looks at the judged slice
 
@@ -60,7 +60,7 @@ class Recipe:
     seconds: float = 60.0
     copies: int = 8
     mirrored: bool = False
-    head_steps: int = 160
+    head_steps: int = 110
     decoder_steps: int = 80
     head_batch: int = 3
     decoder_batch: int = 1

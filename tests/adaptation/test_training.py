@@ -32,7 +32,7 @@ def test_loss_validation_and_time_are_told(adaptation):
     assert len(losses) == QUICK.head_steps
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     validations = [each.validation for each in told if each.validation is not None]
-    assert len(validations) == QUICK.head_steps // 20
+    assert len(validations) == 1
     assert all(later.seconds >= earlier.seconds for earlier, later in pairwise(told))
     assert told[0].left > told[-1].left
 
@@ -59,7 +59,7 @@ def test_the_adapter_says_what_it_was_made_from(adapter, compact, support):
     assert facts.base_digest == compact.spec.model_digest
     assert facts.licence == compact.spec.licence
     assert facts.support == tuple(each.digest for each in support.slices)
-    assert facts.steps == QUICK.head_steps + QUICK.decoder_steps + round(0.4 * QUICK.head_steps)
+    assert facts.steps == QUICK.head_steps + QUICK.decoder_steps + QUICK.head_steps
 
 
 def test_there_is_a_preview_before_training(compact, support):
@@ -97,10 +97,10 @@ def test_stopping_keeps_what_was_learned_and_judges_it(compact, support):
     told = []
     for each in adapting.steps():
         told.append(each)
-        if each.phase == "head" and each.done == 12:
+        if each.phase == "head" and each.done == 9:
             adapting.stop()
     assert phases(told) == ["prepare", "head", "decoder", "judge"]
-    assert adapting.adapter.facts.steps == 12
+    assert adapting.adapter.facts.steps == 9
     assert adapting.adapter.facts.readout is not None
 
 
