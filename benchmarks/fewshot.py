@@ -32,8 +32,7 @@ from napari_medfm.simulation import dice, next_click
 
 _BAR_SHOTS = 5
 _OBJECTS = 2  # of a slice that are clicked, the largest
-_RIVALS = ("forest", "unet")
-_LONGER = 10
+_RIVALS = ("forest", "unet", "unet longer")
 
 
 @dataclass
@@ -83,8 +82,10 @@ class Bench:
             result.scores["forest"] = [dice(forest.segment(each), each.mask) for each in others]
         if "unet" not in without:
             unet = Unet(labelled, structure.mirrored, self._options.seed)
-            for name, budget in (("unet", seconds), ("unet longer", _LONGER * seconds)):
-                unet.train(budget)
+            for name, times in (("unet", 1), ("unet longer", self._options.longer)):
+                if name in without:
+                    continue
+                unet.train(times * seconds)
                 result.scores[name] = [dice(unet.segment(each), each.mask) for each in others]
         return result, adapted
 
@@ -211,6 +212,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shots", help="numbers of labelled slices, separated by commas")
     parser.add_argument("--tests", type=int, help="slices to judge by, at most")
     parser.add_argument("--without", help=f"rivals to leave out, of {', '.join(_RIVALS)}; separated by commas")
+    parser.add_argument("--longer", type=float, default=10.0, help="times as long, for the U-Net trained longer")
     parser.add_argument("--seconds", type=float, default=20.0, help="time that adapting may take")
     parser.add_argument("--seed", type=int, default=0)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.adaptation.adapter import Adapter, combined_digest
-from napari_medfm.adaptation.finding import Found, as_answer, find, parts_of, probability_of
+from napari_medfm.adaptation.finding import Found, as_answer, find, heeding, parts_of, probability_of
 from napari_medfm.adaptation.networks import Head
 from napari_medfm.errors import AdapterError
 from napari_medfm.models import EncodesInSteps, ImageEmbedding, MaskPrediction, ModelSpec
@@ -87,9 +87,14 @@ class AdaptedModel:
         """Answer prompts. See `PromptableModel.decode`."""
         if not self.active:
             return self._base.decode(embedding, prompts, previous)
-        if previous is None:
-            previous = self._meant(embedding, prompts)
-        return self._decoding.decode(embedding, prompts, previous)
+        meant = self._meant(embedding, prompts) if previous is None else None
+        answer = self._decoding.decode(embedding, prompts, meant or previous)
+        if meant is None or not all(prompt.positive for prompt in prompts):
+            return answer
+        mask = heeding(answer.mask, meant.mask, self.probability(embedding))
+        return replace(
+            answer, masks=mask[None], low_res=answer.logits[None], qualities=answer.qualities.max(keepdims=True)
+        )
 
     def probability(self, embedding: ImageEmbedding) -> NDArray[np.float32]:
         """Return the probability of the structure at each pixel, (rows, columns), as the head sees it.

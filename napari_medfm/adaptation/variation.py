@@ -16,6 +16,7 @@ _TURN = 12.0  # degrees
 _SCALE = 0.15
 _SHIFT = 0.06  # of the longer side
 _GAMMA = 0.3  # of its logarithm
+_LARGEST = 512  # pixels of the longer side of a copy
 _QUARTERS = 4
 
 
@@ -39,12 +40,14 @@ def vary(
     picture = model.picture(original.embedding)
     if picture is None:
         return None
-    size = picture.shape[1], picture.shape[0]
+    share = min(1.0, _LARGEST / max(picture.shape))
+    size = max(1, round(picture.shape[1] * share)), max(1, round(picture.shape[0] * share))
     coefficients = _affine(size, rng)
     labels = Image.fromarray(original.labels).resize(size, Image.Resampling.NEAREST)
     unknown = Image.fromarray(original.ignore).resize(size, Image.Resampling.NEAREST)
     how = Image.Transform.AFFINE
-    drawn = Image.fromarray(picture).transform(size, how, coefficients, Image.Resampling.BILINEAR)
+    reduced = Image.fromarray(picture).resize(size, Image.Resampling.BOX)
+    drawn = reduced.transform(size, how, coefficients, Image.Resampling.BILINEAR)
     lit = _relit(np.asarray(drawn), rng)
     values = np.asarray(labels.transform(size, how, coefficients, Image.Resampling.NEAREST))
     ignored = np.asarray(unknown.transform(size, how, coefficients, Image.Resampling.NEAREST, fillcolor=1))
