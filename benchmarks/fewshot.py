@@ -7,7 +7,7 @@ small U-Net from scratch, trained as long and ten times as long. Then, what the 
 same volume: Dice after three clicks; and whether masks are bit-equal with the adapter off.
 
 The bars are means over the structures at 5 labelled slices. Parts can be run alone: ``--structures liver,aorta
---shots 5 --without unet``; such a run measures no bar but those it can.
+--shots 5 --without 'unet,unet longer'``; such a run measures no bar but those it can.
 """
 
 import argparse
@@ -32,7 +32,8 @@ from napari_medfm.simulation import dice, next_click
 
 _BAR_SHOTS = 5
 _OBJECTS = 2  # of a slice that are clicked, the largest
-_RIVALS = ("forest", "unet", "unet longer")
+_TRAINED = {"unet": 1, "unet longer": 10}  # times as long as adapting took
+_RIVALS = ("forest", *_TRAINED)
 
 
 @dataclass
@@ -80,11 +81,9 @@ class Bench:
         if "forest" not in without:
             forest = Forest(self._model, labelled, self._options.seed)
             result.scores["forest"] = [dice(forest.segment(each), each.mask) for each in others]
-        if "unet" not in without:
-            unet = Unet(labelled, structure.mirrored, self._options.seed)
-            for name, times in (("unet", 1), ("unet longer", self._options.longer)):
-                if name in without:
-                    continue
+        unet = Unet(labelled, structure.mirrored, self._options.seed)
+        for name, times in _TRAINED.items():
+            if name not in without:
                 unet.train(times * seconds)
                 result.scores[name] = [dice(unet.segment(each), each.mask) for each in others]
         return result, adapted
@@ -149,7 +148,7 @@ def measure(run: report.Run) -> None:
     without = options.without.split(",") if options.without else []
     if run.quick:
         names, shots = (names if options.structures else ["aorta"]), (shots if options.shots else [_BAR_SHOTS])
-        without = without if options.without else ["unet"]
+        without = without if options.without else list(_TRAINED)
     bench = Bench(adaptable(load_model(options.model)), options, options.tests or (3 if run.quick else 12))
     at_bar: list[Result] = []
     falls: list[float] = []
@@ -212,7 +211,6 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shots", help="numbers of labelled slices, separated by commas")
     parser.add_argument("--tests", type=int, help="slices to judge by, at most")
     parser.add_argument("--without", help=f"rivals to leave out, of {', '.join(_RIVALS)}; separated by commas")
-    parser.add_argument("--longer", type=float, default=10.0, help="times as long, for the U-Net trained longer")
     parser.add_argument("--seconds", type=float, default=20.0, help="time that adapting may take")
     parser.add_argument("--seed", type=int, default=0)
 
