@@ -71,6 +71,8 @@ class AdapterFacts:
         Digests of the slices that were learned from.
     several : bool
         Whether parts that do not touch are objects of their own.
+    scattered : bool
+        Whether on any labelled slice it had parts that did not touch; else it is one part in three dimensions.
     placed : bool
         Whether the place in the image counts.
     steps : int
@@ -96,6 +98,7 @@ class AdapterFacts:
     commercial_use: bool
     support: tuple[str, ...]
     several: bool
+    scattered: bool
     placed: bool
     steps: int
     seconds: float

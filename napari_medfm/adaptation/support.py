@@ -6,10 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
 from napari_medfm.errors import AdapterError
 from napari_medfm.models import ImageEmbedding
 
+_SOME = 0.1  # of the largest part: smaller ones are specks
 _MORE = "Annotate a slice of the structure fully and mark it so."
 
 
@@ -133,6 +135,11 @@ class SupportSet:
         """Whether any slice holds more than one object."""
         return any(len(each.objects) > 1 for each in self.slices)
 
+    @property
+    def is_scattered(self) -> bool:
+        """Whether on any slice it has several parts of some size that do not touch."""
+        return any(_parts(each.mask) > 1 for each in self.positives)
+
     def without(self, digest: str) -> Self:
         """Return the set with one slice left out.
 
@@ -157,6 +164,12 @@ class SupportSet:
             return self, None
         judged = self.positives[(count // 2 + turn) % count]
         return self.without(judged.digest), judged
+
+
+def _parts(mask: NDArray[np.bool_]) -> int:
+    numbers, _ = label(mask, np.ones((3, 3)))
+    sizes = np.bincount(numbers.ravel())[1:]
+    return int(np.count_nonzero(sizes >= _SOME * sizes.max()))
 
 
 def _digest(embedding: ImageEmbedding, labels: NDArray[np.uint16], ignore: NDArray[np.bool_]) -> str:

@@ -314,6 +314,7 @@ class Adaptation:
             commercial_use=spec.commercial_use,
             support=tuple(each.digest for each in self._support.slices),
             several=self._support.has_several,
+            scattered=self._support.is_scattered,
             placed=not recipe.mirrored,
             steps=self._trained,
             seconds=round(self._clock.seconds, 3),

@@ -85,7 +85,7 @@ def segment_with_adapter(
     steps = fill(adapted, planes, lambda plane: embed_plane(predictor, volume, digest, seen, plane))
     proposals = list(track(steps, adapter.facts.structure, len(planes)))
     if volume.ndim == 3:
-        proposals = cleaned(proposals, volume.spacing)
+        proposals = cleaned(proposals, volume.spacing, parts=None if adapter.facts.scattered else 1)
     found = np.stack([each.mask for each in proposals])
     write_labels(output, (found if volume.ndim == 3 else found[0]).astype(np.uint8), volume.geometry)
     held = [each for each in proposals if each.objects]

@@ -89,6 +89,15 @@ def test_each_turn_judges_by_another_slice_that_holds_the_structure(compact):
     assert len(rest.slices) == 3
 
 
+def test_a_structure_in_parts_is_scattered_and_specks_do_not_count():
+    def support(*boxes):
+        return SupportSet("liver", (SupportSlice.annotated(embedding(), labels(*boxes) > 0),))
+
+    large, other, speck = np.s_[20:30, 20:30], np.s_[40:46, 40:46], np.s_[2:4, 2:4]
+    assert support(large, other).is_scattered
+    assert not support(large, speck).is_scattered
+
+
 def test_a_single_slice_is_needed_to_learn_from():
     one = SupportSet("liver", (SupportSlice.annotated(embedding(), ONE), SupportSlice.empty(embedding())))
     assert one.split(0) == (one, None)
