@@ -20,6 +20,7 @@
     │   └── JournalError            the journal cannot be read or written
     │       ├── JournalBusyError    another process is writing it
     │       └── JournalDamagedError the hash chain or the database is broken
+    ├── AdapterError                labelled slices, or an adapter, that cannot be used with this model
     ├── EvaluationError             a manifest, or an evaluation, that cannot be run as asked
     ├── PretrainingError            training images, or a training, that cannot be used
     └── CancelledError              the caller asked to stop
@@ -130,6 +131,10 @@ class JournalBusyError(JournalError):
 
 class JournalDamagedError(JournalError):
     """The journal's hash chain or its database is broken."""
+
+
+class AdapterError(MedfmError):
+    """Labelled slices that a model cannot be adapted to, or an adapter that does not fit the model."""
 
 
 class EvaluationError(MedfmError):

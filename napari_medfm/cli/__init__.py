@@ -29,6 +29,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_medfm import __version__
+from napari_medfm.cli.adapting import adapt, segment_with_adapter
 from napari_medfm.cli.caching import cache_app, disk_store, embed
 from napari_medfm.cli.evaluating import evaluate
 from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
@@ -136,19 +137,29 @@ def open_viewer(image: Image) -> None:
 
 
 @app.command(epilog=FORMAT)
-def segment(
+def segment(  # noqa: PLR0913 - each argument is an option of the command
     image: Image,
-    prompts: Annotated[Path, typer.Option(help="JSON file of objects and their prompts, as shown below.")],
     output: Output,
+    prompts: Annotated[
+        Path | None, typer.Option(help="JSON file of objects and their prompts, as shown below.")
+    ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="Adapter file: its structure is found on all axial slices, without prompts.")
+    ] = None,
     model: ModelName = DEFAULT_MODEL,
     weights: Weights = None,
     window: WindowName = "auto",
     choice: Choice = None,
 ) -> list[Row]:
-    """Segment an image from prompts in a file, and save labels that lie exactly on it.
+    """Segment an image from prompts in a file, or with an adapter, and save labels that lie exactly on it.
 
     The prompts are given to the model one by one, as a person would.
     """
+    if (prompts is None) == (adapter is None):
+        raise typer.BadParameter("give one of the two", param_hint="--prompts or --adapter")
+    if adapter is not None:
+        return segment_with_adapter(open_image(image, choice), adapter, output, model, weights, window)
+    assert prompts is not None
     from napari_medfm.evaluation import ask
     from napari_medfm.session import ObjectClass
 
@@ -200,6 +211,7 @@ def demo(
     return [asdict(score) for score in scores]
 
 
+app.command()(adapt)
 app.command()(evaluate)
 app.command()(pretrain)
 app.command()(embed)

@@ -5,8 +5,10 @@ where the object lies, and a square around it is encoded and answered more finel
 2022). Squares are few and kept, so that further clicks on the same object decode once.
 """
 
+import copy
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from napari_medfm.models.adaptable import GridPrompts, Look, Square
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
-from napari_medfm.models.compact_maps import PromptMaps
-from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork
+from napari_medfm.models.compact_maps import PromptMaps, prompt_maps
+from napari_medfm.models.compact_network import MAP_STRIDE, CompactNetwork, Decoder
 from napari_medfm.models.devices import choose_device, computes_bfloat16
 from napari_medfm.models.recent import Recent
 from napari_medfm.models.registry import ModelEntry
@@ -191,8 +194,69 @@ class CompactModel:
         features: Tensor = self._network.encoder((image / 127.5 - 1).contiguous(memory_format=torch.channels_last))
         return features
 
+    def picture(self, embedding: ImageEmbedding) -> NDArray[np.uint8]:
+        """Return the picture that is kept of the image. See `Adaptable`."""
+        return self._picture(embedding)
+
+    def look(self, embedding: ImageEmbedding) -> Look:
+        """Return the features of the image as a whole. See `Adaptable`."""
+        return self._look_at(embedding, View.whole(self._picture(embedding).shape[:2], _SIDE))
+
+    def look_closer(self, embedding: ImageEmbedding, mask: NDArray[np.bool_]) -> tuple[Look, ...]:
+        """Return the features of the squares that `decode` would look at. See `Adaptable`."""
+        picture = self._picture(embedding)
+        inside = np.argwhere(mask)
+        if not inside.size:
+            return ()
+        span = np.stack((inside.min(axis=0), inside.max(axis=0))) * np.divide(picture.shape[:2], mask.shape)
+        shape = picture.shape[0], picture.shape[1]
+        views = [View.around(span, shape, _SIDE, margin=each, smallest=_SMALLEST) for each in (_MARGIN, _BOX_MARGIN)]
+        return tuple(self._look_at(embedding, view) for view in dict.fromkeys(views) if not view.is_whole)
+
+    def trainable_decoder(self) -> "CompactDecoder":
+        """Return a copy of the decoder. See `Adaptable`."""
+        return CompactDecoder(copy.deepcopy(self._network.decoder).float().requires_grad_())
+
+    def with_decoder(self, tensors: Mapping[str, Tensor]) -> "CompactModel":
+        """Return a model with the same encoder. See `Adaptable`."""
+        other = copy.copy(self)
+        network = copy.copy(self._network)
+        network._modules = {**self._network._modules, "decoder": copy.deepcopy(self._network.decoder)}
+        network.decoder.load_state_dict({**network.decoder.state_dict(), **tensors})
+        other._network = network
+        other._home = Residence(self._spec.title, self._home.device, other._settle)
+        return other
+
+    @torch.inference_mode(False)
+    def _look_at(self, embedding: ImageEmbedding, view: View) -> Look:
+        picture = self._picture(embedding)
+        with torch.no_grad():
+            features = self._seen(_Scene(embedding, picture, PromptSet()), view)[0].clone()
+        ratio = np.divide(embedding.image_shape, picture.shape[:2])
+        start, extent = np.asarray(view.start) * ratio, view.extent * ratio
+        square = Square((start[0], start[1]), (extent[0], extent[1]), embedding.image_shape)
+        return Look(features.float(), square)
+
     def _picture(self, embedding: ImageEmbedding) -> NDArray[np.uint8]:
         return self._pictures.get(_digest(embedding), lambda: _unpacked(embedding.arrays["picture"]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompactDecoder:
+    """A `Decoder` as a `TrainableDecoder`; all of it moves."""
+
+    module: Decoder
+    cells: int = _CELLS
+    batch: int = 2
+
+    def answer(self, features: Tensor, prompts: GridPrompts, previous: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Answer prompts drawn as maps. See `TrainableDecoder`."""
+        known = None if previous is None else torch.sigmoid(previous)
+        boxes = None if prompts.boxes is None else prompts.boxes * MAP_STRIDE
+        places = (prompts.places + 0.5) * MAP_STRIDE - 0.5
+        maps = prompt_maps(places, prompts.signs, boxes, known, self.cells, MAP_STRIDE)
+        logits, worth = self.module(features.contiguous(memory_format=torch.channels_last), maps)
+        return logits, torch.sigmoid(worth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

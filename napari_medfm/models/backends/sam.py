@@ -4,7 +4,8 @@ ViT-B, L and H, at any image size, and the two kinds of TinyViT, recognised from
 answers equal ``SamPredictor``'s, and every model that kept decoder and layout, each asked by its own `Recipe`.
 """
 
-from collections.abc import Callable, Generator, Sequence
+import copy
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from napari_medfm.errors import ModelError
+from napari_medfm.models.adaptable import Look, Square
 from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
 from napari_medfm.models.devices import choose_device, computes_bfloat16
@@ -26,6 +28,7 @@ from napari_medfm.models.sam_attention import fuse_attention
 from napari_medfm.models.sam_decoder import SamDecoder
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build, encoder_blocks
 from napari_medfm.models.sam_prompts import DecoderInputs, translate
+from napari_medfm.models.sam_training import SamTrainable
 from napari_medfm.models.steps import finish
 from napari_medfm.models.tiny_vit import TinyVit
 from napari_medfm.models.transforms import Frame
@@ -223,6 +226,35 @@ class SamModel:
         order = torch.argsort(qualities[0], descending=True, stable=True)[: None if inputs.ambiguous else 1]
         best_first = (masks[0, order], low_res[0, order], qualities[0, order].clamp(0, 1))
         return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
+
+    def picture(self, embedding: ImageEmbedding) -> None:
+        """Return nothing: embeddings do not keep the image. See `Adaptable`."""
+
+    def look(self, embedding: ImageEmbedding) -> Look:
+        """Return the features of the image as a whole. See `Adaptable`."""
+        check_embedding(embedding, self._spec.encoder_digest)
+        side = self._spec.input_size
+        scale = self._recipe.frame(embedding.image_shape, side).points(np.ones((1, 2)))[0]
+        square = Square((0.0, 0.0), (side / scale[1], side / scale[0]), embedding.image_shape)
+        return Look(self._features(embedding), square)
+
+    def look_closer(self, embedding: ImageEmbedding, mask: NDArray[np.bool_]) -> tuple[Look, ...]:
+        """Return nothing: the encoder sees whole images only. See `Adaptable`."""
+        return ()
+
+    def trainable_decoder(self) -> SamTrainable:
+        """Return a copy of the decoder. See `Adaptable`."""
+        return SamTrainable.of(self._sam, self._recipe)
+
+    def with_decoder(self, tensors: Mapping[str, Tensor]) -> "SamModel":
+        """Return a model with the same encoder. See `Adaptable`."""
+        other, sam = copy.copy(self), copy.copy(self._sam)
+        sam._modules = {**self._sam._modules, "mask_decoder": copy.deepcopy(self._sam.mask_decoder)}
+        sam.mask_decoder.load_state_dict({**sam.mask_decoder.state_dict(), **tensors})
+        other._sam = sam
+        other._home = Residence(self._spec.title, self._home.device, other._settle)
+        other._batch_size = self._batch_size
+        return other
 
     def _answer(self, embedding: ImageEmbedding, inputs: DecoderInputs, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits, qualities and masks of the candidates, with a leading axis of 1."""

@@ -1,0 +1,42 @@
+"""A model that learns a structure from the few slices just labelled.
+
+Owns the support set, what is trained on it, the adapter that comes of it and what an adapted model offers: masks
+without prompts, better answers to prompts, proposals for whole volumes, and where to look next. Trains on embeddings
+that were made once. Knows neither sessions nor interfaces: slices come in as values, adapters and proposals go out.
+"""
+
+from napari_medfm.adaptation.adapted import AdaptedModel
+from napari_medfm.adaptation.adapter import Adapter, AdapterFacts, Readout
+from napari_medfm.adaptation.filling import Proposal, clean, cleaned, fill, propose
+from napari_medfm.adaptation.finding import Finding, Found
+from napari_medfm.adaptation.library import AdapterLibrary, Listed, read_adapter, read_facts, write_adapter
+from napari_medfm.adaptation.suggestions import Suggestion, suggest
+from napari_medfm.adaptation.support import SupportSet, SupportSlice
+from napari_medfm.adaptation.training import Adaptation, Progress, Recipe, adaptable
+
+__all__ = [
+    "Adaptation",
+    "AdaptedModel",
+    "Adapter",
+    "AdapterFacts",
+    "AdapterLibrary",
+    "Finding",
+    "Found",
+    "Listed",
+    "Progress",
+    "Proposal",
+    "Readout",
+    "Recipe",
+    "Suggestion",
+    "SupportSet",
+    "SupportSlice",
+    "adaptable",
+    "clean",
+    "cleaned",
+    "fill",
+    "propose",
+    "read_adapter",
+    "read_facts",
+    "suggest",
+    "write_adapter",
+]

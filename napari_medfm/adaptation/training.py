@@ -1,0 +1,385 @@
+"""Adapting a model: one generator of small steps that the device lane can interrupt with clicks."""
+
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from napari_medfm.adaptation.adapted import AdaptedModel
+from napari_medfm.adaptation.adapter import DECODER, HEAD, Adapter, AdapterFacts, Readout
+from napari_medfm.adaptation.episodes import DecoderTraining
+from napari_medfm.adaptation.examples import Examples, Target, prepare
+from napari_medfm.adaptation.finding import Finder, Found, find, probability_of
+from napari_medfm.adaptation.head_training import HeadTraining
+from napari_medfm.adaptation.networks import FINER, Head, Prototypes
+from napari_medfm.adaptation.readout import read_out
+from napari_medfm.adaptation.support import SupportSet, SupportSlice
+from napari_medfm.errors import AdapterError
+from napari_medfm.models import ImageEmbedding, PromptableModel
+from napari_medfm.models.adaptable import Adaptable, Look
+from napari_medfm.simulation import dice
+
+Phase = Literal["prepare", "head", "decoder", "judge", "settle"]
+
+_SETTLING = 1.0  # steps with the judged slice, in those without it
+_TRAINING = 0.8  # of the time; the rest is for judging
+_JUDGING = 20  # answers, roughly
+_CLEARLY = 0.1  # difference of two Dice values of one slice that is not noise
+_SUREST = 1e-3  # a probability that is certain
+_VALIDATE = 20  # steps of the head between two looks at the judged slice
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a model is adapted.
+
+    Attributes
+    ----------
+    seed : int
+        Of all draws: equal seeds on one machine give equal adapters, unless time runs out.
+    seconds : float
+        Of work after which training ends with what it has.
+    copies : int
+        Altered copies of each slice that are embedded, where embeddings keep the picture.
+    mirrored : bool
+        Whether copies may be mirrored and turned by quarters: where up and left mean nothing.
+    head_steps, decoder_steps : int
+        Of training; no decoder steps leave the decoder as it is.
+    head_batch, decoder_batch : int
+        Slices, and looks, in a step; halved when memory runs out.
+    """
+
+    seed: int = 0
+    seconds: float = 60.0
+    copies: int = 8
+    mirrored: bool = False
+    head_steps: int = 110
+    decoder_steps: int = 80
+    head_batch: int = 3
+    decoder_batch: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far adapting is.
+
+    Attributes
+    ----------
+    phase : str
+        ``prepare`` embeds altered copies; ``head`` and ``decoder`` train; ``judge`` reads out; ``settle`` trains
+        on the judged slice too.
+    done, total : int
+        Steps of this phase.
+    loss : float, optional
+        Of a step of training.
+    validation : float, optional
+        Dice of the head on the judged slice, where it was just looked at.
+    seconds : float
+        Of work so far, the time given to others not counted.
+    left : float
+        Seconds of work still to come, estimated from this phase.
+    """
+
+    phase: Phase
+    done: int
+    total: int
+    loss: float | None = None
+    validation: float | None = None
+    seconds: float = 0.0
+    left: float = 0.0
+
+
+def adaptable(model: PromptableModel) -> Adaptable:
+    """Return a model as one that can be adapted.
+
+    Raises
+    ------
+    AdapterError
+        It offers no decoder that could be trained.
+    """
+    if isinstance(model, Adaptable):
+        return model
+    raise AdapterError(model.spec.title, "has no decoder that could be trained", "Choose a model that can be adapted.")
+
+
+class Adaptation:
+    """One adaptation of a model to a structure.
+
+    Parameters
+    ----------
+    model : Adaptable
+        Stays as it is; see `adaptable`.
+    support : SupportSet
+        What was labelled.
+    recipe : Recipe
+        How.
+    turn : int
+        Counts adaptations of this structure, so that each judges by another slice.
+
+    Raises
+    ------
+    AdapterError
+        The slices were embedded by another encoder.
+    """
+
+    def __init__(self, model: Adaptable, support: SupportSet, recipe: Recipe | None = None, turn: int = 0) -> None:
+        if support.encoder_digest != model.spec.encoder_digest:
+            reason = f"was labelled on embeddings of another model than {model.spec.title}"
+            raise AdapterError(support.structure, reason, "Embed the slices with this model.")
+        self._model, self._support, self._recipe = model, support, recipe or Recipe()
+        self._judged = support.split(turn)[1]
+        self._stopping = threading.Event()
+        self._clock = _Clock(_planned(self._recipe, support))
+        self._trained = 0
+        self._prototypes: Prototypes | None = None
+        self.adapter: Adapter | None = None
+
+    @property
+    def preview(self) -> Finder | None:
+        """What finds the structure without any training, as soon as the slices were looked at."""
+        return None if self._prototypes is None else self._prototypes.find
+
+    def stop(self) -> None:
+        """End training with what was best so far, and judge that; may be called from any thread."""
+        self._stopping.set()
+
+    def steps(self) -> Iterator[Progress]:
+        """Adapt; `adapter` holds what came of it.
+
+        Yields
+        ------
+        Progress
+            After each step. To cancel, close the generator: nothing is left then.
+
+        Raises
+        ------
+        AdapterError
+            Memory does not suffice for a single slice.
+        """
+        self.adapter = None
+        steps = self._run()
+        while True:
+            self._clock.start()
+            try:
+                progress = next(steps)
+            except StopIteration:
+                return
+            yield self._clock.stamp(progress)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._stopping.is_set() or self._clock.seconds > _TRAINING * self._recipe.seconds
+
+    def _run(self) -> Iterator[Progress]:
+        examples = yield from self._prepare()
+        learned = examples if self._judged is None else examples.without(self._judged.digest)
+        head = yield from self._train_head(learned)
+        decoder = yield from self._train_decoder(learned, head)
+        readout = None
+        if self._judged is not None:
+            readout = yield from self._judge(self._judged, head, decoder)
+            yield from self._settle(examples, head, decoder)
+        self.adapter = self._adapter(head, decoder, readout)
+
+    def _prepare(self) -> Generator[Progress, None, Examples]:
+        recipe = self._recipe
+        made = prepare(
+            self._model,
+            self._support,
+            copies=recipe.copies,
+            mirrored=recipe.mirrored,
+            cells=self._model.trainable_decoder().cells,
+            seed=recipe.seed,
+        )
+        for done, examples in enumerate(made, start=1):
+            if examples is not None:
+                self._prototypes = self._compare(examples)
+                return examples
+            yield Progress("prepare", done, _preparing(recipe, self._support))
+        raise RuntimeError("preparing ended without examples")
+
+    def _compare(self, examples: Examples) -> Prototypes:
+        """Prototypes of the originals, the judged one left out."""
+        judged = None if self._judged is None else self._judged.digest
+        count = len(self._support.slices)
+        wholes = [each for each in examples.wholes if each.slice < count and examples.origins[each.slice] != judged]
+        return Prototypes.of([each.look.features for each in wholes], [_coarse(each) for each in wholes])
+
+    def _train_head(self, examples: Examples) -> Generator[Progress, None, HeadTraining]:
+        recipe = self._recipe
+        training = HeadTraining(
+            examples.wholes,
+            steps=recipe.head_steps,
+            batch=recipe.head_batch,
+            seed=recipe.seed,
+            placed=not recipe.mirrored,
+        )
+        best: tuple[float, dict[str, Tensor]] = 0.0, {}
+        for progress in self._train("head", training, recipe.head_steps):
+            yield progress
+            if self._judged is not None and (progress.done % _VALIDATE == 0 or self._is_over):
+                score = self._validate(self._judged, training.average)
+                if score > best[0] + _CLEARLY:
+                    best = score, {name: value.clone() for name, value in training.average.state_dict().items()}
+                yield replace(progress, validation=score)
+        if best[1] and self._judged is not None and self._validate(self._judged, training.average) < best[0] - _CLEARLY:
+            training.restore(best[1])
+        return training
+
+    def _validate(self, judged: SupportSlice, head: Head) -> float:
+        probability = probability_of(self._model.look(judged.embedding), _finder(head))
+        return dice((probability > 0.5) & ~judged.ignore, judged.mask)
+
+    def _train_decoder(
+        self, examples: Examples, head: HeadTraining
+    ) -> Generator[Progress, None, DecoderTraining | None]:
+        recipe = self._recipe
+        if not recipe.decoder_steps or not examples.objects:
+            return None
+        maps: dict[int, NDArray[np.float32]] = {}
+        for each in self._all_needed(examples):
+            maps[each.slice] = probability_of(each.look, _finder(head.average))
+            yield Progress("decoder", 0, recipe.decoder_steps)
+        decoder = self._model.trainable_decoder()
+        found = [_in_look(maps[each.slice], each.look, decoder.cells) for each in examples.objects]
+        training = DecoderTraining(
+            decoder,
+            self._model.trainable_decoder(),
+            examples.objects,
+            found,
+            steps=recipe.decoder_steps,
+            batch=recipe.decoder_batch,
+            seed=recipe.seed,
+        )
+        yield from self._train("decoder", training, recipe.decoder_steps)
+        return training
+
+    def _all_needed(self, examples: Examples) -> list[Target]:
+        wanted = {each.slice for each in examples.objects}
+        return [each for each in examples.wholes if each.slice in wanted]
+
+    def _judge(
+        self, judged: SupportSlice, head: HeadTraining, decoder: DecoderTraining | None
+    ) -> Generator[Progress, None, Readout]:
+        adapted = AdaptedModel(self._model, self._adapter(head, decoder, None))
+        steps = read_out(judged, (self._model, self._find_before), (adapted, adapted.find))
+        done = 0
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                readout: Readout = end.value
+                return readout
+            done += 1
+            yield Progress("judge", done, max(done, _JUDGING))
+
+    def _find_before(self, embedding: ImageEmbedding) -> Found:
+        prototypes = self._prototypes
+        assert prototypes is not None  # made before anything is judged
+        probability = probability_of(self._model.look(embedding), prototypes.find)
+        return find(self._model, embedding, probability, several=self._support.has_several)
+
+    def _settle(self, examples: Examples, head: HeadTraining, decoder: DecoderTraining | None) -> Iterator[Progress]:
+        """Learn from the judged slice, too, now that it was judged by."""
+        if self._is_over:
+            return
+        steps = round(_SETTLING * self._recipe.head_steps)
+        head.go_on(examples.wholes, steps)
+        yield from self._train("settle", head, steps)
+
+    def _train(self, phase: Phase, training: HeadTraining | DecoderTraining, steps: int) -> Iterator[Progress]:
+        for done in range(steps):
+            if self._is_over and self._trained:
+                return
+            loss = _with_the_memory_there_is(training)
+            self._trained += 1
+            yield Progress(phase, done + 1, steps, loss)
+
+    def _adapter(self, head: HeadTraining, decoder: DecoderTraining | None, readout: Readout | None) -> Adapter:
+        spec, recipe = self._model.spec, self._recipe
+        facts = AdapterFacts(
+            structure=self._support.structure,
+            base_name=spec.name,
+            base_digest=spec.model_digest,
+            encoder_digest=spec.encoder_digest,
+            preprocessing=spec.preprocessing,
+            licence=spec.licence,
+            commercial_use=spec.commercial_use,
+            support=tuple(each.digest for each in self._support.slices),
+            several=self._support.has_several,
+            scattered=self._support.is_scattered,
+            placed=not recipe.mirrored,
+            steps=self._trained,
+            seconds=round(self._clock.seconds, 3),
+            seed=recipe.seed,
+            readout=readout,
+        )
+        moved = {} if decoder is None else decoder.moved
+        tensors = {HEAD + name: value for name, value in head.average.state_dict().items()}
+        tensors |= {DECODER + name: value for name, value in moved.items()}
+        return Adapter(facts, {name: value.detach().cpu().clone() for name, value in tensors.items()})
+
+
+class _Clock:
+    """Counts seconds of work, and guesses how many are to come."""
+
+    def __init__(self, planned: int) -> None:
+        self._planned, self._done, self._spent, self._started = planned, 0, 0.0, perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Work so far, that of the step being taken included."""
+        return self._spent + perf_counter() - self._started
+
+    def start(self) -> None:
+        """Begin a step."""
+        self._started = perf_counter()
+
+    def stamp(self, progress: Progress) -> Progress:
+        """End a step."""
+        self._spent, self._done = self.seconds, self._done + 1
+        left = max(0, self._planned - self._done) * self._spent / self._done
+        return replace(progress, seconds=self._spent, left=left)
+
+
+def _with_the_memory_there_is(training: HeadTraining | DecoderTraining) -> float:
+    while True:
+        try:
+            return training.step()
+        except torch.OutOfMemoryError as error:
+            if training.batch == 1:
+                step = "Close other programs that use the device, or set MEDFM_DEVICE to cpu and start again."
+                raise AdapterError("adapting", "needs more memory than the device has left", step) from error
+            training.batch //= 2
+
+
+def _preparing(recipe: Recipe, support: SupportSet) -> int:
+    return len(support.slices) * (2 * recipe.copies + 1)
+
+
+def _planned(recipe: Recipe, support: SupportSet) -> int:
+    trained = recipe.head_steps + recipe.decoder_steps + round(_SETTLING * recipe.head_steps)
+    return _preparing(recipe, support) + trained + _JUDGING
+
+
+def _finder(head: Head) -> Finder:
+    return lambda features: head(features[None])[0, 0]
+
+
+def _coarse(whole: Target) -> Tensor:
+    """The truth on the grid of the features; NaN where it is not known."""
+    truth = torch.where(whole.known > 0, whole.truth, torch.nan)
+    return functional.avg_pool2d(truth, FINER)[0]
+
+
+def _in_look(probability: NDArray[np.float32], look: Look, cells: int) -> Tensor:
+    """Probabilities of an image as logits on the grid of a look."""
+    share = np.clip(look.square.gather(probability, cells), _SUREST, 1 - _SUREST)
+    return torch.from_numpy(np.log(share / (1 - share))).to(look.features.device)
