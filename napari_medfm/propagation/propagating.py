@@ -1,0 +1,241 @@
+"""An object's mask carried from key slices into their neighbours, slice by slice.
+
+On every slice the mask of the one before is carried over by the image (`carry`), and the model is asked for the
+same object: where they disagree, or the model is in doubt, the object has ended or was lost, and propagation stops.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medfm.inference import Predictor, slice_image
+from napari_medfm.inference.schedule import embed_plane_steps
+from napari_medfm.propagation.carrying import carry
+from napari_medfm.propagation.prompting import prompts_for
+from napari_medfm.propagation.proposals import KeySlice, Mask, Proposal, StopReason, check_keys
+from napari_medfm.propagation.shapes import between, mixed
+from napari_medfm.propagation.stopping import Look, Scale, StopRules, overlap, reason_to_stop
+from napari_medfm.volume import Plane, Volume, Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What propagation looks at.
+
+    Attributes
+    ----------
+    volume : Volume
+        The image, 3-D.
+    fingerprint : str
+        Of it, see `napari_medfm.volume.fingerprint`; names its embeddings.
+    window : Window
+        What the model sees it through.
+    locked : ndarray of bool, (z, y, x), optional
+        Voxels that belong to others: nothing is proposed there.
+    """
+
+    volume: Volume
+    fingerprint: str
+    window: Window
+    locked: NDArray[np.bool_] | None = None
+
+    def image(self, plane: Plane) -> NDArray[np.uint8]:
+        """Return a slice as the model sees it."""
+        return slice_image(self.volume, plane, self.window)
+
+    def free(self, mask: Mask, plane: Plane) -> Mask:
+        """Return the part of a mask, (rows, columns), that is not locked."""
+        return mask if self.locked is None else mask & ~plane.take(self.locked)
+
+    def scale(self, axis: int) -> Scale:
+        """Return how large things are across an axis."""
+        geometry = self.volume.geometry
+        return Scale(geometry.plane_spacing(Plane(axis)), geometry.spacing[axis])
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far propagation goes.
+
+    Attributes
+    ----------
+    first, last : int, optional
+        Index of the slices it does not go beyond; to the ends of the volume if not given.
+    rules : StopRules
+        When it ends before.
+    """
+
+    first: int = 0
+    last: int | None = None
+    rules: StopRules = field(default_factory=StopRules)
+
+    def within(self, count: int) -> range:
+        """Return the indices that may be proposed for, of so many slices."""
+        last = count - 1 if self.last is None else min(self.last, count - 1)
+        return range(max(0, self.first), last + 1)
+
+
+def propagate(
+    predictor: Predictor, scene: Scene, keys: tuple[KeySlice, ...], course: Course | None = None
+) -> Iterator[Proposal | None]:
+    """Propose an object's mask on the slices between and around key slices.
+
+    Between two keys both directions meet: each slice gets the mean of both shapes, the nearer key counting more.
+    A key with an empty mask is an end. Keys themselves are never proposed for.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Checks every slice; embeddings that it has stored are not computed again.
+    scene : Scene
+        The image, and what is locked in it.
+    keys : tuple of KeySlice
+        Across one axis.
+    course : Course, optional
+        How far to go.
+
+    Yields
+    ------
+    Proposal or None
+        One for each slice, outwards from the keys, gaps between keys first; None between two steps of it.
+        One with a `Proposal.stop` is the last of its direction. To stop earlier, close the generator.
+
+    Raises
+    ------
+    PromptError
+        The keys do not fit together or the volume.
+    """
+    ordered = check_keys(keys, scene.volume.geometry)
+    course = course or Course()
+    walk = _Walk(predictor, scene, course.rules, scene.scale(ordered[0].plane.axis))
+    within = course.within(scene.volume.shape[ordered[0].plane.axis])
+    if not within:
+        return
+    for left, right in pairwise(ordered):
+        yield from _between(walk, left, right, within)
+    for key, way in ((ordered[0], -1), (ordered[-1], 1)):
+        if key.mask.any():
+            yield from _outwards(walk, key, way, within)
+
+
+def _outwards(walk: "_Walk", key: KeySlice, way: int, within: range) -> Iterator[Proposal | None]:
+    """From an outermost key to the end, or until it stops; what is proposed late is not proposed twice."""
+    edge = within[0] - 1 if way < 0 else within[-1] + 1
+    for proposal in walk.along(key, range(key.plane.index + way, edge, way)):
+        if proposal is None or proposal.plane.index in within:
+            yield proposal
+
+
+def _between(walk: "_Walk", left: KeySlice, right: KeySlice, within: range) -> Iterator[Proposal | None]:
+    """Both directions; they meet where both keys hold something, else one walks towards the end."""
+    inner = range(left.plane.index + 1, right.plane.index)
+    if not set(inner).intersection(within):
+        return
+    if left.mask.any() and right.mask.any():
+        yield from _meeting(walk, left, right, within)
+    elif left.mask.any():
+        yield from (found for found in walk.along(left, inner) if found is None or found.plane.index in within)
+    elif right.mask.any():
+        yield from (found for found in walk.along(right, inner[::-1]) if found is None or found.plane.index in within)
+
+
+def _meeting(walk: "_Walk", left: KeySlice, right: KeySlice, within: range) -> Iterator[Proposal | None]:
+    inner = range(left.plane.index + 1, right.plane.index)
+    ways: list[dict[int, Proposal]] = []
+    for key, indices in ((left, inner), (right, inner[::-1])):
+        reached: dict[int, Proposal] = {}
+        for found in walk.along(key, indices):
+            if found is not None and found.stop is None:
+                reached[found.plane.index] = found
+            yield None
+        ways.append(reached)
+    spacing = walk.scale.spacing
+    for index in inner:
+        if index in within:
+            yield _met(walk, (left, right), index, ways, spacing)
+
+
+def _met(
+    walk: "_Walk",
+    keys: tuple[KeySlice, KeySlice],
+    index: int,
+    ways: Sequence[dict[int, Proposal]],
+    spacing: tuple[float, float],
+) -> Proposal:
+    """What both ways say of one slice; what neither reached is filled by shape."""
+    plane = Plane(keys[0].plane.axis, index)
+    shape = keys[0].mask.shape
+    shares = _shares(index, keys)
+    found = [way[index] for way in ways if index in way]
+    if len(found) == 2:
+        mask = mixed(found[0].to_mask(shape), found[1].to_mask(shape), shares, spacing)
+        return walk.propose(plane, mask, max(proposal.quality for proposal in found))
+    if found:
+        return found[0]
+    before = max((at for at in ways[0] if at < index), default=keys[0].plane.index)
+    after = min((at for at in ways[1] if at > index), default=keys[1].plane.index)
+    ends = [
+        way[at].to_mask(shape) if at in way else key.mask
+        for way, at, key in zip(ways, (before, after), keys, strict=True)
+    ]
+    return walk.propose(plane, between(ends[0], ends[1], (index - before) / (after - before), spacing), 0.0)
+
+
+def _shares(index: int, keys: tuple[KeySlice, KeySlice]) -> float:
+    first, second = keys[0].plane.index, keys[1].plane.index
+    return (index - first) / (second - first)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Walk:
+    """Goes from slice to slice in one direction."""
+
+    predictor: Predictor
+    scene: Scene
+    rules: StopRules
+    scale: Scale
+
+    def propose(self, plane: Plane, mask: Mask, quality: float, stop: StopReason | None = None) -> Proposal:
+        return Proposal.of(plane, self.scene.free(mask, plane), quality, stop)
+
+    def along(self, key: KeySlice, indices: range) -> Iterator[Proposal | None]:
+        """Slice by slice from a key; doubtful ones are held back until one that is sure again."""
+        last, before = key.mask, key.plane
+        held: deque[tuple[Proposal, StopReason]] = deque()
+        for index in indices:
+            plane = Plane(key.plane.axis, index)
+            look = yield from self._look(last, before, plane)
+            reason = reason_to_stop(look, self.scale, self.rules)
+            if reason is not None and (reason == "empty" or len(held) == self.rules.patience):
+                stopped_at, why = (held[0][0].plane, held[0][1]) if held else (plane, reason)
+                yield Proposal.of(stopped_at, np.zeros_like(last), look.quality, why)
+                return
+            proposal = self.propose(plane, look.found, look.quality)
+            if reason is not None:
+                held.append((proposal, reason))
+                yield None
+            else:
+                yield from (waiting for waiting, _ in held)
+                held.clear()
+                yield proposal
+            last, before = look.found, plane
+        yield from (waiting for waiting, _ in held)
+
+    def _look(self, last: Mask, before: Plane, plane: Plane) -> Generator[None, None, Look]:
+        """Carry a mask to the next slice and ask the model for it there."""
+        scene = self.scene
+        carried = scene.free(carry(last, scene.image(before), scene.image(plane), self.scale), plane)
+        if not carried.any():
+            return Look(carried, last, 0.0, 0.0)
+        yield
+        embedding = yield from embed_plane_steps(self.predictor, scene.volume, scene.fingerprint, scene.window, plane)
+        answer = self.predictor.decode(embedding, prompts_for(carried, plane, self.scale))
+        agreement = overlap(answer.mask, carried)
+        found = carried
+        if agreement >= self.rules.agreed:
+            found = scene.free(mixed(carried, answer.mask, self.rules.share, self.scale.spacing), plane)
+        return Look(found, last, answer.quality, agreement)
