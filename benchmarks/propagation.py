@@ -32,7 +32,7 @@ from napari_medfm.evaluation import Case, read_manifest
 from napari_medfm.inference import MemoryStore, Predictor, embed_plane, slice_image
 from napari_medfm.models import load_model
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet
-from napari_medfm.propagation import Course, KeySlice, Proposal, Scene, interpolate, keep_connected, propagate
+from napari_medfm.propagation import Course, KeySlice, Proposal, Scene, beside, interpolate, keep_connected, propagate
 from napari_medfm.simulation import clicks_to, dice, dsc_auc, next_click, nsd
 from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, open_labels, open_volume
 
@@ -157,12 +157,9 @@ class Annotator:
 
     def propagate(self, index: int) -> None:
         """Propose anew between the keys beside a corrected slice; all else stays."""
-        below = max((at for at in self.keys if at < index), default=None)
-        above = min((at for at in self.keys if at > index), default=None)
-        first = 0 if below is None else below + 1
-        last = len(self.found) - 1 if above is None else above - 1
-        keys = tuple(self.keys[at] for at in (below, index, above) if at is not None)
-        for at in range(first, last + 1):
+        keys, indices = beside(tuple(self.keys.values()), Plane(0, index), len(self.found))
+        first, last = indices[0], indices[-1]
+        for at in indices:
             self.embedding(Plane(0, at))  # embeddings count as cached
         began = time.perf_counter()
         proposals = [found for found in propagate(self.predictor, self.scene, keys, Course(first, last)) if found]

@@ -5,7 +5,7 @@ planes; knows nothing of sessions and writes into no label volume.
 """
 
 from napari_medfm.propagation.cleaning import keep_connected
-from napari_medfm.propagation.propagating import Course, Scene, propagate
+from napari_medfm.propagation.propagating import Course, Scene, beside, propagate
 from napari_medfm.propagation.proposals import KeySlice, Proposal, StopReason
 from napari_medfm.propagation.shapes import interpolate
 from napari_medfm.propagation.stopping import StopRules
@@ -17,6 +17,7 @@ __all__ = [
     "Scene",
     "StopReason",
     "StopRules",
+    "beside",
     "interpolate",
     "keep_connected",
     "propagate",

@@ -38,6 +38,11 @@ class _Look:
     depth: NDArray[np.float64]
     cell: tuple[float, float]
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything to see on both slices."""
+        return bool(np.ptp(self.before) > 0 and np.ptp(self.after) > 0)
+
 
 def carry(last: Mask, before: Image, after: Image, scale: Scale) -> Mask:
     """Return where an object lies on a slice, from its mask on the slice before.
@@ -72,7 +77,7 @@ def _moved(look: _Look) -> NDArray[np.float64]:
     """Signed distances, mm, moved along with the image."""
     farthest = _FARTHEST * max(look.cell)
     depth = np.clip(look.depth, -farthest, farthest)
-    if min(depth.shape) < _SMALLEST:
+    if min(depth.shape) < _SMALLEST or not look.tells:
         return depth
     flow = optical_flow_ilk(look.after, look.before, radius=_RADIUS)
     return np.asarray(map_coordinates(depth, np.indices(depth.shape) + flow, order=1, mode="nearest"))
@@ -81,7 +86,7 @@ def _moved(look: _Look) -> NDArray[np.float64]:
 def _settled(depth: NDArray[np.float64], look: _Look, band: float) -> Mask:
     """The mask whose outline follows edges within a band, mm, around where `depth` has it."""
     guess = depth > 0
-    if not guess.any() or guess.all():
+    if not guess.any() or guess.all() or not look.tells:
         return guess
     exact = signed_distance(guess, look.cell)
     seeds = np.zeros(guess.shape, np.int8)

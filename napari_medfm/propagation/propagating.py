@@ -5,7 +5,7 @@ same object: where they disagree, or the model is in doubt, the object has ended
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ from napari_medfm.propagation.carrying import carry
 from napari_medfm.propagation.prompting import prompts_for
 from napari_medfm.propagation.proposals import KeySlice, Mask, Proposal, StopReason, check_keys
 from napari_medfm.propagation.shapes import between, mixed
-from napari_medfm.propagation.stopping import Look, Scale, StopRules, overlap, reason_to_stop
+from napari_medfm.propagation.stopping import Look, Scale, StopRules, change_of, overlap, reason_to_stop
 from napari_medfm.volume import Plane, Volume, Window
 
 
@@ -122,6 +122,31 @@ def propagate(
             yield from _outwards(walk, key, way, within)
 
 
+def beside(keys: tuple[KeySlice, ...], plane: Plane, count: int) -> tuple[tuple[KeySlice, ...], range]:
+    """Return what a changed key slice changes: the keys to propagate from, and the slices that are proposed anew.
+
+    Parameters
+    ----------
+    keys : tuple of KeySlice
+        All of an object's, across one axis.
+    plane : Plane
+        Of the one that was drawn, changed or taken away.
+    count : int
+        Slices across that axis.
+
+    Returns
+    -------
+    (tuple of KeySlice, range)
+        The next key on either side and the changed one itself; the indices between those next keys, or to the end.
+    """
+    below = max((key for key in keys if key.plane < plane), key=lambda key: key.plane, default=None)
+    above = min((key for key in keys if key.plane > plane), key=lambda key: key.plane, default=None)
+    first = 0 if below is None else below.plane.index + 1
+    stop = count if above is None else above.plane.index
+    same = next((key for key in keys if key.plane == plane), None)
+    return tuple(key for key in (below, same, above) if key is not None), range(first, stop)
+
+
 def _outwards(walk: "_Walk", key: KeySlice, way: int, within: range) -> Iterator[Proposal | None]:
     """From an outermost key to the end, or until it stops; what is proposed late is not proposed twice."""
     edge = within[0] - 1 if way < 0 else within[-1] + 1
@@ -131,63 +156,45 @@ def _outwards(walk: "_Walk", key: KeySlice, way: int, within: range) -> Iterator
 
 
 def _between(walk: "_Walk", left: KeySlice, right: KeySlice, within: range) -> Iterator[Proposal | None]:
-    """Both directions; they meet where both keys hold something, else one walks towards the end."""
+    """Both directions where both keys hold something, else from the one that does towards the end."""
     inner = range(left.plane.index + 1, right.plane.index)
-    if not set(inner).intersection(within):
+    if not any(index in within for index in inner):
         return
     if left.mask.any() and right.mask.any():
-        yield from _meeting(walk, left, right, within)
+        way = _meeting(walk, left, right)
     elif left.mask.any():
-        yield from (found for found in walk.along(left, inner) if found is None or found.plane.index in within)
-    elif right.mask.any():
-        yield from (found for found in walk.along(right, inner[::-1]) if found is None or found.plane.index in within)
+        way = walk.along(left, inner)
+    else:
+        way = walk.along(right, inner[::-1]) if right.mask.any() else iter(())
+    yield from (found for found in way if found is None or found.plane.index in within)
 
 
-def _meeting(walk: "_Walk", left: KeySlice, right: KeySlice, within: range) -> Iterator[Proposal | None]:
+def _meeting(walk: "_Walk", left: KeySlice, right: KeySlice) -> Iterator[Proposal | None]:
     inner = range(left.plane.index + 1, right.plane.index)
-    ways: list[dict[int, Proposal]] = []
+    reached: list[dict[int, Mask]] = []
+    qualities: dict[int, float] = {}
     for key, indices in ((left, inner), (right, inner[::-1])):
-        reached: dict[int, Proposal] = {}
+        masks = {key.plane.index: key.mask}
         for found in walk.along(key, indices):
             if found is not None and found.stop is None:
-                reached[found.plane.index] = found
+                masks[found.plane.index] = found.to_mask(key.mask.shape)
+                qualities[found.plane.index] = max(found.quality, qualities.get(found.plane.index, 0.0))
             yield None
-        ways.append(reached)
-    spacing = walk.scale.spacing
+        reached.append(masks)
     for index in inner:
-        if index in within:
-            yield _met(walk, (left, right), index, ways, spacing)
+        mask = _met(index, reached[0], reached[1], walk.scale)
+        yield walk.propose(Plane(left.plane.axis, index), mask, qualities.get(index, 0.0))
 
 
-def _met(
-    walk: "_Walk",
-    keys: tuple[KeySlice, KeySlice],
-    index: int,
-    ways: Sequence[dict[int, Proposal]],
-    spacing: tuple[float, float],
-) -> Proposal:
-    """What both ways say of one slice; what neither reached is filled by shape."""
-    plane = Plane(keys[0].plane.axis, index)
-    shape = keys[0].mask.shape
-    shares = _shares(index, keys)
-    found = [way[index] for way in ways if index in way]
-    if len(found) == 2:
-        mask = mixed(found[0].to_mask(shape), found[1].to_mask(shape), shares, spacing)
-        return walk.propose(plane, mask, max(proposal.quality for proposal in found))
-    if found:
-        return found[0]
-    before = max((at for at in ways[0] if at < index), default=keys[0].plane.index)
-    after = min((at for at in ways[1] if at > index), default=keys[1].plane.index)
-    ends = [
-        way[at].to_mask(shape) if at in way else key.mask
-        for way, at, key in zip(ways, (before, after), keys, strict=True)
-    ]
-    return walk.propose(plane, between(ends[0], ends[1], (index - before) / (after - before), spacing), 0.0)
-
-
-def _shares(index: int, keys: tuple[KeySlice, KeySlice]) -> float:
-    first, second = keys[0].plane.index, keys[1].plane.index
-    return (index - first) / (second - first)
+def _met(index: int, rising: dict[int, Mask], falling: dict[int, Mask], scale: Scale) -> Mask:
+    """What both directions say of a slice, by index; what neither reached is filled by shape."""
+    if index in rising and index in falling:
+        first, last = min(rising), max(falling)  # the keys
+        return mixed(rising[index], falling[index], (index - first) / (last - first), scale.spacing)
+    if index in rising or index in falling:
+        return rising[index] if index in rising else falling[index]
+    before, after = max(rising), min(falling)
+    return between(rising[before], falling[after], (index - before) / (after - before), scale.spacing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,17 +211,20 @@ class _Walk:
 
     def along(self, key: KeySlice, indices: range) -> Iterator[Proposal | None]:
         """Slice by slice from a key; doubtful ones are held back until one that is sure again."""
-        last, before = key.mask, key.plane
+        last = sure = key
+        usual = 0.0
         held: deque[tuple[Proposal, StopReason]] = deque()
         for index in indices:
             plane = Plane(key.plane.axis, index)
-            look = yield from self._look(last, before, plane)
-            reason = reason_to_stop(look, self.scale, self.rules)
+            look = yield from self._look(last, sure, plane, usual)
+            distance = Scale(self.scale.spacing, self.scale.step * abs(index - sure.plane.index))
+            reason = reason_to_stop(look, distance, self.rules)
             if reason is not None and (reason == "empty" or len(held) == self.rules.patience):
                 stopped_at, why = (held[0][0].plane, held[0][1]) if held else (plane, reason)
-                yield Proposal.of(stopped_at, np.zeros_like(last), look.quality, why)
+                yield Proposal.of(stopped_at, np.zeros_like(key.mask), look.quality, why)
                 return
             proposal = self.propose(plane, look.found, look.quality)
+            last = KeySlice(plane, look.found)
             if reason is not None:
                 held.append((proposal, reason))
                 yield None
@@ -222,15 +232,15 @@ class _Walk:
                 yield from (waiting for waiting, _ in held)
                 held.clear()
                 yield proposal
-            last, before = look.found, plane
+                sure, usual = last, usual or look.quality
         yield from (waiting for waiting, _ in held)
 
-    def _look(self, last: Mask, before: Plane, plane: Plane) -> Generator[None, None, Look]:
-        """Carry a mask to the next slice and ask the model for it there."""
-        scene = self.scene
-        carried = scene.free(carry(last, scene.image(before), scene.image(plane), self.scale), plane)
+    def _look(self, last: KeySlice, sure: KeySlice, plane: Plane, usual: float) -> Generator[None, None, Look]:
+        """Carry a mask to the next slice, ask the model for it there, and compare with the last slice that was sure."""
+        scene, image = self.scene, self.scene.image(plane)
+        carried = scene.free(carry(last.mask, scene.image(last.plane), image, self.scale), plane)
         if not carried.any():
-            return Look(carried, last, 0.0, 0.0)
+            return Look(carried, sure.mask, 0.0, 0.0, usual)
         yield
         embedding = yield from embed_plane_steps(self.predictor, scene.volume, scene.fingerprint, scene.window, plane)
         answer = self.predictor.decode(embedding, prompts_for(carried, plane, self.scale))
@@ -238,4 +248,5 @@ class _Walk:
         found = carried
         if agreement >= self.rules.agreed:
             found = scene.free(mixed(carried, answer.mask, self.rules.share, self.scale.spacing), plane)
-        return Look(found, last, answer.quality, agreement)
+        change = change_of(found, sure.mask, image, scene.image(sure.plane))
+        return Look(found, sure.mask, answer.quality, agreement, usual, change)

@@ -12,7 +12,7 @@ from napari_medfm.volume import Geometry, Plane, Region
 
 Mask = NDArray[np.bool_]
 
-StopReason = Literal["empty", "quality", "area", "overlap"]
+StopReason = Literal["empty", "area", "quality", "brightness", "overlap"]
 """Why propagation ends on a slice: nothing found there, or an answer that is not to be believed."""
 
 
@@ -97,8 +97,9 @@ def check_keys(keys: Iterable[KeySlice], geometry: Geometry) -> tuple[KeySlice, 
     if len(set(planes)) != len(planes):
         raise PromptError("key slices", "are two on one slice", "Give one mask for each slice.")
     for key in ordered:
-        fits = 0 <= key.plane.index < geometry.shape[key.plane.axis]
-        if geometry.ndim != 3 or not fits or key.mask.shape != key.plane.shape(geometry.shape):
-            reason = f"on {key.plane.name} slice {key.plane.index} does not fit the volume"
+        axis, index = key.plane.axis, key.plane.index
+        fits = geometry.ndim == 3 and 0 <= axis < 3 and 0 <= index < geometry.shape[axis]
+        if not fits or key.mask.shape != key.plane.shape(geometry.shape):
+            reason = f"on slice {index} across axis {axis} does not fit the volume"
             raise PromptError("key slice", reason, "Give a mask of a slice of this 3-D volume.")
     return ordered

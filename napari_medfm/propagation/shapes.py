@@ -63,16 +63,14 @@ def between(first: Mask, second: Mask, share: float, spacing: tuple[float, float
         return _shrunk(second, 1 - share, spacing)
     if not second.any():
         return _shrunk(first, share, spacing)
-    centres = _centre(first), _centre(second)
-    meeting = (1 - share) * centres[0] + share * centres[1]
     box = _box(first | second)
-    mixed = np.zeros(tuple(part.stop - part.start for part in box))
-    for mask, centre, weight in ((first, centres[0], 1 - share), (second, centres[1], share)):
-        distance = signed_distance(mask, spacing)[box]
-        mixed += weight * shift(distance, meeting - centre, order=1, mode="nearest")
-    found = np.zeros_like(first)
-    found[box] = mixed > 0
-    return found
+    shapes = _within(first, box), _within(second, box)
+    centres = [np.argwhere(shape).mean(axis=0) for shape in shapes]
+    meeting = (1 - share) * centres[0] + share * centres[1]
+    depth = np.zeros(shapes[0].shape)
+    for shape, centre, weight in zip(shapes, centres, (1 - share, share), strict=True):
+        depth += weight * shift(signed_distance(shape, spacing), meeting - centre, order=1, mode="nearest")
+    return _placed(depth > 0, box, first.shape)
 
 
 def mixed(first: Mask, second: Mask, share: float, spacing: tuple[float, float]) -> Mask:
@@ -89,13 +87,9 @@ def mixed(first: Mask, second: Mask, share: float, spacing: tuple[float, float])
     """
     if not (first.any() and second.any()):
         return first | second
-    found = np.zeros_like(first)
     box = _box(first | second)
-    inner = first[box], second[box]
-    if inner[0].all() or inner[1].all():  # without an outline there is nothing to mix
-        return second if share > 0.5 else first
-    found[box] = (1 - share) * signed_distance(inner[0], spacing) + share * signed_distance(inner[1], spacing) > 0
-    return found
+    depths = [signed_distance(_within(mask, box), spacing) for mask in (first, second)]
+    return _placed((1 - share) * depths[0] + share * depths[1] > 0, box, first.shape)
 
 
 def interpolate(keys: tuple[KeySlice, ...], geometry: Geometry) -> list[Proposal]:
@@ -130,17 +124,22 @@ def interpolate(keys: tuple[KeySlice, ...], geometry: Geometry) -> list[Proposal
 
 
 def _shrunk(mask: Mask, share: float, spacing: tuple[float, float]) -> Mask:
-    depth = signed_distance(mask, spacing)
-    return np.asarray(depth > share * depth.max()) if not mask.all() else mask & (share < 1)
-
-
-def _centre(mask: Mask) -> NDArray[np.float64]:
-    return np.argwhere(mask).mean(axis=0)
+    box = _box(mask)
+    depth = signed_distance(_within(mask, box), spacing)
+    return _placed(depth > share * depth.max(), box, mask.shape)
 
 
 def _box(mask: Mask) -> tuple[slice, slice]:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(max(0, int(rows[0]) - _MARGIN), int(rows[-1]) + 1 + _MARGIN),
-        slice(max(0, int(columns[0]) - _MARGIN), int(columns[-1]) + 1 + _MARGIN),
-    )
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _within(mask: Mask, box: tuple[slice, slice]) -> Mask:
+    """The box of a mask, and nothing around it: beyond the image there is no object, so every shape has an outline."""
+    return np.pad(mask[box], _MARGIN)
+
+
+def _placed(inside: Mask, box: tuple[slice, slice], shape: tuple[int, ...]) -> Mask:
+    mask = np.zeros(shape, dtype=bool)
+    mask[box] = inside[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    return mask
