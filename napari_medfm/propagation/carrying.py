@@ -2,11 +2,10 @@
 
 The mask moves along with the image (optical flow; Le Besnerais and Champagnat, ICIP 2005), then its outline
 settles on the nearest edge within a band (random walker; Grady, IEEE TPAMI 2006). On the images of
-``benchmarks/propagation.py`` that keeps to an object better than asking a small model anew on every slice,
+``benchmarks/propagation.py`` this keeps to an object better than asking a small model anew on every slice,
 which forgets slice by slice what was meant.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,10 +93,8 @@ def _settled(depth: NDArray[np.float64], look: _Look, band: float) -> Mask:
     seeds[exact < -band] = 2
     if not all((seeds == kind).any() for kind in range(3)):
         return guess
-    with warnings.catch_warnings():
-        # Said of every pocket of the band that no seed reaches; such pixels are decided below.
-        warnings.simplefilter("ignore", UserWarning)
-        walked = random_walker(look.after, seeds, beta=_STEEPNESS, mode="bf")
+    # A probability a little beyond 0..1 is no news: only which side is likelier counts.
+    walked = random_walker(look.after, seeds, beta=_STEEPNESS, mode="bf", prob_tol=1.0)
     return np.asarray(np.where(walked > 0, walked == 1, guess))
 
 

@@ -138,6 +138,7 @@ def beside(keys: tuple[KeySlice, ...], plane: Plane, count: int) -> tuple[tuple[
     -------
     (tuple of KeySlice, range)
         The next key on either side and the changed one itself; the indices between those next keys, or to the end.
+        Whatever was proposed on these slices before no longer holds, whether or not something new is.
     """
     below = max((key for key in keys if key.plane < plane), key=lambda key: key.plane, default=None)
     above = min((key for key in keys if key.plane > plane), key=lambda key: key.plane, default=None)
