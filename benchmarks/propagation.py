@@ -247,7 +247,8 @@ def walked(thing: Thing, points: list[Point]) -> Mask:
             disc = np.zeros(small.shape, bool)
             disc[tuple(place)] = True
             seeds[binary_dilation(disc)] = 1 if point.positive else 2
-    answer = random_walker(small, seeds, beta=130, mode="cg_j", tol=1e-2, spacing=np.array(thing.volume.spacing))
+    spacing = np.array(thing.volume.spacing)
+    answer = random_walker(small, seeds, beta=130, mode="cg_j", tol=1e-4, spacing=spacing, prob_tol=1.0)
     found = np.zeros_like(thing.truth)
     ratio = np.divide(image.shape, small.shape)
     found[box] = zoom((answer == 1).astype(np.float32), ratio, order=1, grid_mode=True, mode="nearest") > 0.5

@@ -84,8 +84,9 @@ def propagate(
 ) -> Iterator[Proposal | None]:
     """Propose an object's mask on the slices between and around key slices.
 
-    Between two keys both directions meet: each slice gets the mean of both shapes, the nearer key counting more.
-    A key with an empty mask is an end. Keys themselves are never proposed for.
+    Between two keys both directions meet halfway, or where either stops; mixing what both say was measured to be worse.
+    Where neither gets, shape alone fills the gap (quality 0). A key with an empty mask is an end. Keys themselves
+    are never proposed for.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def propagate(
     Yields
     ------
     Proposal or None
-        One for each slice, outwards from the keys, gaps between keys first; None between two steps of it.
+        One for each slice, away from the keys, gaps between keys first; None between two steps of it.
         One with a `Proposal.stop` is the last of its direction. To stop earlier, close the generator.
 
     Raises
@@ -171,31 +172,31 @@ def _between(walk: "_Walk", left: KeySlice, right: KeySlice, within: range) -> I
 
 
 def _meeting(walk: "_Walk", left: KeySlice, right: KeySlice) -> Iterator[Proposal | None]:
+    """The nearer key decides, if its way gets there; else the other; what neither reaches is filled by shape."""
     inner = range(left.plane.index + 1, right.plane.index)
-    reached: list[dict[int, Mask]] = []
-    qualities: dict[int, float] = {}
-    for key, indices in ((left, inner), (right, inner[::-1])):
-        masks = {key.plane.index: key.mask}
-        for found in walk.along(key, indices):
-            if found is not None and found.stop is None:
-                masks[found.plane.index] = found.to_mask(key.mask.shape)
-                qualities[found.plane.index] = max(found.quality, qualities.get(found.plane.index, 0.0))
+    masks = {left.plane.index: left.mask, right.plane.index: right.mask}
+    rising, falling = walk.along(left, inner), walk.along(right, inner[::-1])
+    half = (len(inner) + 1) // 2
+    for way, wanted in ((rising, inner[:half]), (falling, inner[half:]), (rising, inner), (falling, inner)):
+        yield from _taken(way, masks, wanted)
+    for index in (index for index in inner if index not in masks):
+        before, after = max(at for at in masks if at < index), min(at for at in masks if at > index)
+        mask = between(masks[before], masks[after], (index - before) / (after - before), walk.scale.spacing)
+        yield walk.propose(Plane(left.plane.axis, index), mask, 0.0)
+
+
+def _taken(way: Iterator[Proposal | None], masks: dict[int, Mask], wanted: range) -> Iterator[Proposal | None]:
+    """Go on along a way until nothing that is wanted is missing; what is there already stays."""
+    if all(index in masks for index in wanted):
+        return
+    for found in way:
+        if found is None or found.stop is not None or found.plane.index in masks:
             yield None
-        reached.append(masks)
-    for index in inner:
-        mask = _met(index, reached[0], reached[1], walk.scale)
-        yield walk.propose(Plane(left.plane.axis, index), mask, qualities.get(index, 0.0))
-
-
-def _met(index: int, rising: dict[int, Mask], falling: dict[int, Mask], scale: Scale) -> Mask:
-    """What both directions say of a slice, by index; what neither reached is filled by shape."""
-    if index in rising and index in falling:
-        first, last = min(rising), max(falling)  # the keys
-        return mixed(rising[index], falling[index], (index - first) / (last - first), scale.spacing)
-    if index in rising or index in falling:
-        return rising[index] if index in rising else falling[index]
-    before, after = max(rising), min(falling)
-    return between(rising[before], falling[after], (index - before) / (after - before), scale.spacing)
+        else:
+            masks[found.plane.index] = found.to_mask(next(iter(masks.values())).shape)
+            yield found
+        if all(index in masks for index in wanted):
+            return
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -70,7 +70,7 @@ def test_an_empty_range_proposes_nothing(predictor):
 def test_keys_are_never_proposed_for_and_the_gap_between_them_is_filled(predictor):
     keys = (key(BALL, 6), key(BALL, 14))
     found = proposals(propagate(predictor, scene_of(BALL), keys, Course(7, 13)))
-    assert [proposal.plane.index for proposal in found] == list(range(7, 14))
+    assert [proposal.plane.index for proposal in found] == [7, 8, 9, 10, 13, 12, 11]
     assert dice(merged(found, keys)[6:15], BALL[6:15]) > 0.93
 
 
@@ -80,6 +80,18 @@ def test_where_neither_direction_can_go_on_the_gap_is_filled_by_shape(predictor)
     found = proposals(propagate(predictor, scene_of(BALL), keys, Course(7, 13, never)))
     assert [proposal.quality for proposal in found] == [0.0] * 7
     assert dice(merged(found, keys)[6:15], BALL[6:15]) > 0.85
+
+
+def test_where_one_direction_ends_early_the_other_goes_on(predictor):
+    bar = np.zeros(SHAPE, bool)
+    bar[:, 18:30, 18:30] = True
+    scene = scene_of(bar)
+    scene.volume.array[16:19] = np.where(bar[16:19], 60.0, 180.0)
+    rules = StopRules(agreement=0.0, quality=0.0, drop=0.0)
+    keys = (key(bar, 3), key(bar, 19))
+    found = proposals(propagate(predictor, scene, keys, Course(4, 18, rules)))
+    assert [proposal.plane.index for proposal in found if proposal.quality > 0] == list(range(4, 16))
+    assert sorted(proposal.plane.index for proposal in found) == list(range(4, 19))
 
 
 def test_a_key_without_the_object_is_an_end(predictor):
