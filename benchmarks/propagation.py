@@ -34,7 +34,7 @@ from napari_medfm.models import load_model
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet
 from napari_medfm.propagation import Course, KeySlice, Proposal, Scene, beside, interpolate, keep_connected, propagate
 from napari_medfm.simulation import clicks_to, dice, dsc_auc, next_click, nsd
-from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, open_labels, open_volume
+from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, fingerprint, open_labels, open_volume
 
 MANIFEST = Path(__file__).resolve().parents[2] / "shared" / "data" / "manifest.csv"
 UNSEEN = ("totalseg_ct_mr_3d", "niivue_brain_mr_3d")
@@ -73,6 +73,7 @@ class Result:
     shape_dice: float
     shape_nsd: float
     walker_dice: float | None
+    from_true_slice: float
 
 
 def things(dataset: str, images: int | None, objects: int | None) -> Iterator[Thing]:
@@ -123,7 +124,7 @@ class Annotator:
 
     def __init__(self, predictor: Predictor, thing: Thing) -> None:
         self.predictor, self.thing = predictor, thing
-        self.scene = Scene(thing.volume, f"{thing.dataset} {thing.name}", automatic_window(thing.volume))
+        self.scene = Scene(thing.volume, fingerprint(thing.volume), automatic_window(thing.volume))
         self.found = np.zeros_like(thing.truth)
         self.keys: dict[int, KeySlice] = {}
         self.clicks: dict[int, list[Point]] = defaultdict(list)
@@ -206,7 +207,17 @@ def segment(predictor: Predictor, thing: Thing, clicks: int, *, walk: bool) -> R
         dice(shape, thing.truth),
         surface(shape, thing),
         None if walker is None else dice(walker, thing.truth),
+        dice(from_true_slice(predictor, thing), thing.truth),
     )
+
+
+def from_true_slice(predictor: Predictor, thing: Thing) -> Mask:
+    """Propagate the true middle slice, without any click: what propagation makes of a key that is right."""
+    annotator = Annotator(predictor, thing)
+    middle = middle_of(thing.truth)
+    annotator.keys[middle] = KeySlice(Plane(0, middle), thing.truth[middle])
+    annotator.propagate(middle)
+    return annotator.found
 
 
 def surface(found: Mask, thing: Thing) -> float:
@@ -281,6 +292,7 @@ def show(result: Result) -> None:
     scores = " ".join(f"{value:.3f}" for value in result.dice)
     walker = "" if result.walker_dice is None else f", walker {result.walker_dice:.3f}"
     text = f"{result.thing.dataset}: {result.thing.name}: {scores}, NSD {result.nsd:.3f}, shape {result.shape_dice:.3f}"
+    text += f", from the true slice {result.from_true_slice:.3f}"
     print(f"{text}{walker}, {1000 * result.seconds_per_slice:.0f} ms a slice", flush=True)
 
 
@@ -300,6 +312,8 @@ def report_all(run: report.Run, results: list[Result]) -> None:
 def report_set(run: report.Run, title: str, group: list[Result]) -> None:
     curves = [statistics.median(found.dice[click] for found in group) for click in range(len(group[0].dice))]
     run.detail(f"{title}: Dice after each click", ", ".join(f"{value:.3f}" for value in curves))
+    one_slice = statistics.median(found.from_true_slice for found in group)
+    run.detail(f"{title}: propagated from the true middle slice, Dice", one_slice)
     run.detail(f"{title}: NSD 2 mm after 3", statistics.median(found.nsd for found in group))
     run.detail(f"{title}: shape from 3 true slices, Dice", statistics.median(found.shape_dice for found in group))
     run.detail(f"{title}: shape from 3 true slices, NSD", statistics.median(found.shape_nsd for found in group))

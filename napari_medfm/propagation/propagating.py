@@ -150,7 +150,7 @@ def beside(keys: tuple[KeySlice, ...], plane: Plane, count: int) -> tuple[tuple[
 
 
 def _outwards(walk: "_Walk", key: KeySlice, way: int, within: range) -> Iterator[Proposal | None]:
-    """From an outermost key to the end, or until it stops; what is proposed late is not proposed twice."""
+    """From an outermost key to the end, or until it stops; slices out of range are only walked through."""
     edge = within[0] - 1 if way < 0 else within[-1] + 1
     for proposal in walk.along(key, range(key.plane.index + way, edge, way)):
         if proposal is None or proposal.plane.index in within:
