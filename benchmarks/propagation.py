@@ -1,0 +1,361 @@
+"""An object in 3-D from at most three clicks, on images that the model was never trained on.
+
+A robot clicks once on the middle slice of an object; its mask there is propagated. Then, up to twice, it clicks on the
+slice with the worst Dice (of several, on that with the most wrong voxels), and the object is propagated anew between
+the key slices beside it. The first, middle and last true slices joined by shape, and a random walker in 3-D from
+the same clicks, are what it is compared with.
+
+Objects: of at least 1000 voxels, in all of totalseg_ct_mr_3d and, of niivue_brain_mr_3d, the lesion and the subcortical
+labels of FreeSurfer; msd_hippocampus_mr_3d, on which the model was trained, is reported apart. Each data set is
+measured twice: as it is, and with every fourth slice only.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import report
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import binary_dilation, zoom
+from skimage.segmentation import find_boundaries, random_walker
+
+from napari_medfm.evaluation import Case, read_manifest
+from napari_medfm.inference import MemoryStore, Predictor, embed_plane, slice_image
+from napari_medfm.models import load_model
+from napari_medfm.prompts import MaskPrompt, Point, PromptSet
+from napari_medfm.propagation import Course, KeySlice, Proposal, Scene, beside, interpolate, keep_connected, propagate
+from napari_medfm.simulation import clicks_to, dice, dsc_auc, next_click, nsd
+from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, fingerprint, open_labels, open_volume
+
+MANIFEST = Path(__file__).resolve().parents[2] / "shared" / "data" / "manifest.csv"
+UNSEEN = ("totalseg_ct_mr_3d", "niivue_brain_mr_3d")
+SEEN = "msd_hippocampus_mr_3d"
+SUBCORTICAL = frozenset({10, 11, 12, 13, 16, 17, 18, 26, 28, 49, 50, 51, 52, 53, 54, 58, 60})
+"""FreeSurfer's thalami, basal ganglia, hippocampi, amygdalae, ventral diencephala and brain stem."""
+SMALLEST = 1000  # voxels
+CLICKS, AREA_CLICKS = 3, 5
+THINNED = 4
+_STORE = 2 << 30
+_WALKER_VOXELS = 60_000
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Thing:
+    """An object in a volume."""
+
+    dataset: str
+    name: str
+    volume: Volume
+    truth: Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What became of an object: scores after each click, and those of the others."""
+
+    thing: Thing
+    dice: list[float]
+    nsd: float
+    found: Mask
+    touched: int
+    seconds_per_slice: float
+    shape_dice: float
+    shape_nsd: float
+    walker_dice: float | None
+    from_true_slice: float
+
+
+def things(dataset: str, images: int | None, objects: int | None) -> Iterator[Thing]:
+    """All objects of a data set; of each image at most so many, evenly chosen."""
+    cases = [case for case in read_manifest(MANIFEST) if case.dataset == dataset and "macaque" not in case.image.name]
+    with tempfile.TemporaryDirectory() as scratch:
+        for case in cases[:: max(1, len(cases) // images)] if images else cases:
+            volume, labels = read(case, Path(scratch))
+            numbers = [number for number in np.unique(labels) if number and (labels == number).sum() >= SMALLEST]
+            if case.image.suffix == ".mgz":
+                numbers = [number for number in numbers if int(number) in SUBCORTICAL]
+            for number in numbers[:: max(1, len(numbers) // objects)] if objects else numbers:
+                yield Thing(dataset, f"{case.image.name}, {case.mask.name}, {number}", volume, labels == number)
+
+
+def read(case: Case, scratch: Path) -> tuple[Volume, NDArray[np.int64]]:
+    """Open an image and its labels; FreeSurfer's format is rewritten first."""
+    image, mask = case.image, case.mask
+    if image.suffix == ".mgz":
+        image, mask = (rewritten(path, scratch / f"{place}.nii.gz") for place, path in enumerate((image, mask)))
+    volume = open_volume(image, choice=case.choice)
+    return volume, np.asarray(open_labels(mask, volume))
+
+
+def rewritten(path: Path, target: Path) -> Path:
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine), target)
+    return target
+
+
+def thinned(thing: Thing) -> Thing:
+    """Keep every fourth slice, counted from the object's middle."""
+    middle = middle_of(thing.truth)
+    kept = slice(middle % THINNED, None, THINNED)
+    spacing = thing.volume.spacing[0] * THINNED, *thing.volume.spacing[1:]
+    array = thing.volume.array[kept]
+    volume = Volume(array, array_geometry(array.shape, spacing), thing.volume.name, thing.volume.modality)
+    return Thing(f"{thing.dataset}, every 4th slice", thing.name, volume, thing.truth[kept])
+
+
+def middle_of(truth: Mask) -> int:
+    slices = np.flatnonzero(truth.any(axis=(1, 2)))
+    return int(slices[len(slices) // 2])
+
+
+class Annotator:
+    """A robot that segments one object."""
+
+    def __init__(self, predictor: Predictor, thing: Thing) -> None:
+        self.predictor, self.thing = predictor, thing
+        self.scene = Scene(thing.volume, fingerprint(thing.volume), automatic_window(thing.volume))
+        self.found = np.zeros_like(thing.truth)
+        self.keys: dict[int, KeySlice] = {}
+        self.clicks: dict[int, list[Point]] = defaultdict(list)
+        self.start: dict[int, Mask] = {}
+        self.seconds, self.slices = 0.0, 0
+
+    def click(self, index: int) -> bool:
+        """Correct one slice and propagate between its neighbours; False if nothing is wrong there."""
+        plane, truth = Plane(0, index), self.thing.truth[index]
+        clicked = [point.position for point in self.clicks[index]]
+        point = next_click(self.found[index], truth, clicked, plane)
+        if point is None:
+            return False
+        self.start.setdefault(index, self.found[index].copy())
+        self.clicks[index].append(point)
+        self.keys[index] = KeySlice(plane, self.answer(plane, self.start[index]))
+        self.propagate(index)
+        return True
+
+    def answer(self, plane: Plane, start: Mask) -> Mask:
+        """Ask the model with every click on a slice, after what was proposed there."""
+        drawn = (MaskPrompt.from_mask(plane, start),) if start.any() else ()
+        points = self.clicks[plane.index]
+        if not drawn and not any(point.positive for point in points):
+            return np.zeros_like(start)
+        embedding = self.embedding(plane)
+        return self.predictor.decode(embedding, PromptSet((*drawn, *points))).mask
+
+    def embedding(self, plane: Plane):
+        return embed_plane(self.predictor, self.scene.volume, self.scene.fingerprint, self.scene.window, plane)
+
+    def propagate(self, index: int) -> None:
+        """Propose anew between the keys beside a corrected slice; all else stays."""
+        keys, indices = beside(tuple(self.keys.values()), Plane(0, index), len(self.found))
+        first, last = indices[0], indices[-1]
+        for at in indices:
+            self.embedding(Plane(0, at))  # embeddings count as cached
+        began = time.perf_counter()
+        proposals = [found for found in propagate(self.predictor, self.scene, keys, Course(first, last)) if found]
+        proposals = cleaned(proposals, keys, self.scene.volume)
+        self.seconds += time.perf_counter() - began
+        self.slices += len(proposals)
+        self.found[first : last + 1] = False
+        for proposal in proposals:
+            self.found[proposal.plane.index] = proposal.to_mask(self.found.shape[1:])
+        self.found[index] = self.keys[index].mask
+
+    def worst(self) -> int:
+        """The slice with the worst Dice; of equals the one with the most wrong voxels."""
+        pairs = list(zip(self.found, self.thing.truth, strict=True))
+        scores = [(dice(found, truth), -np.count_nonzero(found ^ truth)) for found, truth in pairs]
+        return min(range(len(scores)), key=scores.__getitem__)
+
+
+def cleaned(proposals: list[Proposal], keys: tuple[KeySlice, ...], volume: Volume) -> list[Proposal]:
+    changed = {proposal.plane: proposal for proposal in keep_connected(proposals, keys, volume.geometry)}
+    return [changed.get(proposal.plane, proposal) for proposal in proposals]
+
+
+def segment(predictor: Predictor, thing: Thing, clicks: int, *, walk: bool) -> Result:
+    """Segment an object as a person would, and by the methods it is compared with."""
+    annotator = Annotator(predictor, thing)
+    scores: list[float] = []
+    after_three = annotator.found
+    for number in range(clicks):
+        annotator.click(middle_of(thing.truth) if number == 0 else annotator.worst())
+        scores.append(dice(annotator.found, thing.truth))
+        if number < CLICKS:
+            after_three, touched = annotator.found.copy(), len(annotator.keys)
+            points = [point for made in annotator.clicks.values() for point in made]
+    shape = by_shape(thing)
+    walker = walked(thing, points) if walk else None
+    return Result(
+        thing,
+        scores,
+        surface(after_three, thing),
+        after_three,
+        touched,
+        annotator.seconds / max(1, annotator.slices),
+        dice(shape, thing.truth),
+        surface(shape, thing),
+        None if walker is None else dice(walker, thing.truth),
+        dice(from_true_slice(predictor, thing), thing.truth),
+    )
+
+
+def from_true_slice(predictor: Predictor, thing: Thing) -> Mask:
+    """Propagate the true middle slice, without any click: what propagation makes of a key that is right."""
+    annotator = Annotator(predictor, thing)
+    middle = middle_of(thing.truth)
+    annotator.keys[middle] = KeySlice(Plane(0, middle), thing.truth[middle])
+    annotator.propagate(middle)
+    return annotator.found
+
+
+def surface(found: Mask, thing: Thing) -> float:
+    """NSD at 2 mm of the part of the volume that holds anything."""
+    either = np.argwhere(found | thing.truth)
+    box = tuple(slice(max(0, low - 2), high + 3) for low, high in zip(either.min(0), either.max(0), strict=True))
+    return nsd(found[box], thing.truth[box], thing.volume.spacing)
+
+
+def by_shape(thing: Thing) -> Mask:
+    """Join the first, middle and last true slices by their shape."""
+    slices = np.flatnonzero(thing.truth.any(axis=(1, 2)))
+    chosen = sorted({int(slices[0]), middle_of(thing.truth), int(slices[-1])})
+    keys = tuple(KeySlice(Plane(0, at), thing.truth[at]) for at in chosen)
+    found = np.zeros_like(thing.truth)
+    found[chosen] = thing.truth[chosen]
+    for proposal in interpolate(keys, thing.volume.geometry):
+        found[proposal.region] = proposal.inside.reshape(found[proposal.region].shape)
+    return found
+
+
+def walked(thing: Thing, points: list[Point]) -> Mask:
+    """Walk in 3-D from the clicks, and from the border of the box twice as wide as the object, as background."""
+    where = np.argwhere(thing.truth)
+    low, high = where.min(axis=0), where.max(axis=0) + 1
+    pad = np.maximum(2, (high - low) // 2)
+    start, stop = np.maximum(0, low - pad), np.minimum(thing.truth.shape, high + pad)
+    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    image = automatic_window(thing.volume).to_uint8(thing.volume.array[box]) / 255
+    factor = min(1.0, (_WALKER_VOXELS / image.size) ** (1 / 3))
+    small = zoom(image, factor, order=1) if factor < 1 else image
+    seeds = np.full(small.shape, 2, np.int8)
+    seeds[tuple(slice(1, -1) if size > 2 else slice(None) for size in small.shape)] = 0
+    for point in points:
+        voxel = np.array([point.plane.index, *point.position]) - start
+        place = np.round(voxel * (np.array(small.shape) - 1) / np.maximum(1, np.array(image.shape) - 1)).astype(int)
+        if (place >= 0).all() and (place < small.shape).all():
+            disc = np.zeros(small.shape, bool)
+            disc[tuple(place)] = True
+            seeds[binary_dilation(disc)] = 1 if point.positive else 2
+    spacing = np.array(thing.volume.spacing)
+    answer = random_walker(small, seeds, beta=130, mode="cg_j", tol=1e-4, spacing=spacing, prob_tol=1.0)
+    found = np.zeros_like(thing.truth)
+    ratio = np.divide(image.shape, small.shape)
+    found[box] = zoom((answer == 1).astype(np.float32), ratio, order=1, grid_mode=True, mode="nearest") > 0.5
+    return found
+
+
+def measure(run: report.Run) -> None:
+    """Segment objects of every data set, and report medians."""
+    options = run.options
+    predictor = Predictor(load_model(options.model), MemoryStore(_STORE))
+    results: list[Result] = []
+    seen = {SEEN: (options.seen_images, None)}
+    for dataset in (*UNSEEN, SEEN):
+        images, objects = (1, 2) if run.quick else seen.get(dataset, (None, options.objects))
+        for place, thing in enumerate(things(dataset, images, objects)):
+            for version in (thing, thinned(thing)):
+                if np.count_nonzero(version.truth.any(axis=(1, 2))) < 3:
+                    continue
+                clicks = AREA_CLICKS if options.area else CLICKS
+                results.append(segment(predictor, version, clicks, walk=place % options.walk_every == 0))
+                show(results[-1])
+    report_all(run, results)
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        for place, result in enumerate(sorted(results, key=lambda found: found.dice[CLICKS - 1])[:8]):
+            draw(result).save(options.pictures / f"worst_{place}.png")
+
+
+def show(result: Result) -> None:
+    scores = " ".join(f"{value:.3f}" for value in result.dice)
+    walker = "" if result.walker_dice is None else f", walker {result.walker_dice:.3f}"
+    text = f"{result.thing.dataset}: {result.thing.name}: {scores}, NSD {result.nsd:.3f}, shape {result.shape_dice:.3f}"
+    text += f", from the true slice {result.from_true_slice:.3f}"
+    print(f"{text}{walker}, {1000 * result.seconds_per_slice:.0f} ms a slice", flush=True)
+
+
+def report_all(run: report.Run, results: list[Result]) -> None:
+    """Report bars over unseen sets, thick and thin slices alike, and every set's medians."""
+    sets: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        sets[result.thing.dataset].append(result)
+    medians = {name: statistics.median(found.dice[CLICKS - 1] for found in group) for name, group in sets.items()}
+    run.bar("dice_3_clicks", statistics.mean(medians[name] for name in medians if not name.startswith(SEEN)))
+    run.bar("seconds_100_slices", 100 * statistics.median(result.seconds_per_slice for result in results))
+    for name, group in sets.items():
+        report_set(run, f"{name}{', trained on' if name.startswith(SEEN) else ''} (n = {len(group)})", group)
+    run.n = len(results)
+
+
+def report_set(run: report.Run, title: str, group: list[Result]) -> None:
+    curves = [statistics.median(found.dice[click] for found in group) for click in range(len(group[0].dice))]
+    run.detail(f"{title}: Dice after each click", ", ".join(f"{value:.3f}" for value in curves))
+    one_slice = statistics.median(found.from_true_slice for found in group)
+    run.detail(f"{title}: propagated from the true middle slice, Dice", one_slice)
+    run.detail(f"{title}: NSD 2 mm after 3", statistics.median(found.nsd for found in group))
+    run.detail(f"{title}: shape from 3 true slices, Dice", statistics.median(found.shape_dice for found in group))
+    run.detail(f"{title}: shape from 3 true slices, NSD", statistics.median(found.shape_nsd for found in group))
+    walker = [found.walker_dice for found in group if found.walker_dice is not None]
+    if walker:
+        run.detail(f"{title}: random walker, Dice ({len(walker)} objects)", statistics.median(walker))
+    if len(group[0].dice) == AREA_CLICKS:
+        run.detail(f"{title}: clicks to 0.9", statistics.mean(clicks_to(0.9, found.dice, 5) for found in group))
+        run.detail(f"{title}: DSC_AUC", statistics.median(dsc_auc(found.dice) for found in group))
+    run.detail(f"{title}: slices touched", statistics.mean(found.touched for found in group))
+
+
+def draw(result: Result) -> Image.Image:
+    """Five slices of an object: green what is true, red what was found."""
+    truth, volume = result.thing.truth, result.thing.volume
+    slices = np.flatnonzero((truth | result.found).any(axis=(1, 2)))
+    window = automatic_window(volume)
+    panels = []
+    for index in np.unique(slices[np.linspace(0, len(slices) - 1, 5).astype(int)]):
+        grey = slice_image(volume, Plane(0, int(index)), window)
+        panel = np.repeat(np.stack((grey,) * 3, axis=-1), 3, axis=0).repeat(3, axis=1)
+        for mask, colour in ((truth[index], (0, 255, 0)), (result.found[index], (255, 60, 60))):
+            edges = find_boundaries(np.repeat(np.repeat(mask, 3, axis=0), 3, axis=1), mode="inner")
+            panel[edges] = colour
+        panels.append(panel)
+    return Image.fromarray(np.concatenate(panels, axis=1))
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="compact", help="registry name")
+    parser.add_argument(
+        "--objects", type=int, metavar="N", help="objects of each image at most, about; all if not given"
+    )
+    parser.add_argument("--seen-images", type=int, default=10, metavar="N", help=f"images of {SEEN}, about")
+    parser.add_argument(
+        "--area", action="store_true", help="five clicks instead of three, for clicks to 0.9 and DSC_AUC"
+    )
+    parser.add_argument("--walk-every", type=int, default=5, metavar="N", help="every Nth object also by random walker")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the worst objects here")
+
+
+if __name__ == "__main__":
+    if not MANIFEST.is_file():
+        sys.exit("shared/data/manifest.csv: the real images are not beside this repository")
+    report.main("propagation", measure, _options)

@@ -1,0 +1,24 @@
+"""From an object's mask on a few slices to the object in 3-D, as proposals that a person accepts or not.
+
+Owns what a slice tells about its neighbours: shape, movement, and when to stop. Knows predictors and
+planes; knows nothing of sessions and writes into no label volume.
+"""
+
+from napari_medfm.propagation.cleaning import keep_connected
+from napari_medfm.propagation.propagating import Course, Scene, beside, propagate
+from napari_medfm.propagation.proposals import KeySlice, Proposal, StopReason
+from napari_medfm.propagation.shapes import interpolate
+from napari_medfm.propagation.stopping import StopRules
+
+__all__ = [
+    "Course",
+    "KeySlice",
+    "Proposal",
+    "Scene",
+    "StopReason",
+    "StopRules",
+    "beside",
+    "interpolate",
+    "keep_connected",
+    "propagate",
+]
