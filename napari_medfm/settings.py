@@ -5,7 +5,8 @@ Environment variables: ``MEDFM_DATA_DIR`` (journals, adapters), ``MEDFM_CACHE_DI
 ``MEDFM_MEMORY_GB`` (memory budget of the embedding cache), ``MEDFM_GPU_GB`` (budget
 of what stays on a GPU between questions), ``MEDFM_THREADS`` (threads a model may
 use), ``MEDFM_DEVICE`` (auto, cpu, cuda, mps), ``MEDFM_MIRROR`` (address of a folder
-with weights), ``MEDFM_OFFLINE`` (1: nothing is downloaded).
+with weights), ``MEDFM_OFFLINE`` (1: nothing is downloaded), ``MEDFM_COMPILE`` (1: large
+encoders are compiled for a CUDA device when they are loaded).
 """
 
 import math
@@ -50,6 +51,8 @@ class Settings:
         Address of a folder from which weights are downloaded instead of their publishers'; empty for these.
     offline : bool
         Whether nothing may be downloaded.
+    compiled : bool
+        Whether large encoders are compiled for a CUDA device.
     """
 
     data_dir: Path
@@ -61,6 +64,7 @@ class Settings:
     device: str = "auto"
     mirror: str = ""
     offline: bool = False
+    compiled: bool = False
 
     @property
     def sessions_dir(self) -> Path:
@@ -100,7 +104,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         threads=max(1, int(_number(environ, "MEDFM_THREADS", (os.cpu_count() or 2) - 1))),
         device=_device(environ),
         mirror=environ.get("MEDFM_MIRROR") or "",
-        offline=(environ.get("MEDFM_OFFLINE") or "0") not in {"0", "false", "no"},
+        offline=_switch(environ, "MEDFM_OFFLINE"),
+        compiled=_switch(environ, "MEDFM_COMPILE"),
     )
 
 
@@ -113,6 +118,10 @@ def _number(environ: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= number < math.inf:
         raise SettingsError(name, f"{text!r} is not a number from 0 upwards", f"Set it to one such as {default:g}.")
     return number
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    return (environ.get(name) or "0") not in {"0", "false", "no"}
 
 
 def _device(environ: Mapping[str, str]) -> str:

@@ -35,6 +35,7 @@ from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
 from napari_medfm.models.zoo import SAM, SAM_FAMILY
 from napari_medfm.prompts import PromptSet
+from napari_medfm.settings import load_settings
 
 _TOGETHER = 4  # images that are encoded together on a device other than the CPU
 
@@ -140,6 +141,8 @@ class SamModel:
         fuse_attention(self._sam.image_encoder)
         self._home = Residence(self._spec.title, choose_device(device), self._settle)
         self._batch_size = 1 if self._home.device.type == "cpu" else _TOGETHER
+        if load_settings().compiled and self._home.device.type == "cuda":
+            self._compile()
 
     @property
     def spec(self) -> ModelSpec:
@@ -198,6 +201,15 @@ class SamModel:
         device = self._home.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self._reduced):
             return block(x.to(device))
+
+    def _compile(self, backend: str = "inductor") -> None:
+        """Compile the encoder's blocks and warm them up: it takes a while now, and not when a slice is waited for."""
+        if isinstance(self._sam.image_encoder, TinyVit):
+            return  # small already
+        for block in self._sam.image_encoder.blocks:
+            block.compile(backend=backend)
+        for count in {1, self._batch_size}:
+            finish(self.encode_batch_steps([np.zeros((64, 64), np.uint8)] * count))
 
     def _settle(self, device: torch.device) -> None:
         """Move to a device, and make anew what depends on it."""

@@ -54,6 +54,14 @@ def test_a_batch_is_each_of_its_images(make):
         assert found.image_shape == alone.image_shape
 
 
+def test_compiled_blocks_compute_the_same():
+    model = vit()
+    model._compile(backend="eager")  # traced as for a device, computed as ever
+    found = finish(model.encode_batch_steps(IMAGES))
+    for image, embedding in zip(IMAGES, found, strict=True):
+        assert np.allclose(embedding.arrays["features"], vit().encode(image).arrays["features"], atol=1e-4)
+
+
 def test_too_large_a_batch_is_halved_until_it_fits_and_stays_smaller():
     model = vit()
     model._batch_size = 3
