@@ -119,6 +119,7 @@ def test_what_concerns_neither_session_nor_model_leaves_as_an_intent(qtbot, pane
         (panel.model_selected, lambda: panel.model.models.activated.emit(0)),
         (panel.weights_chosen, lambda: panel.model.weights_chosen.emit("sam", Path("sam.pth"))),
         (panel.download_requested, lambda: panel.model.download_requested.emit("sam")),
+        (panel.licence_agreed, panel.model.agree.click),
         (panel.tool_selected, panel.prompts.tools["box"].click),
         (panel.sign_toggled, panel.prompts.subtract.click),
         (panel.hover_toggled, panel.prompts.hover.click),
