@@ -249,6 +249,14 @@ def test_a_folder_is_embedded_image_by_image_and_a_bad_one_stops_no_other(
     assert "holds no image" in run("embed", tmp_path / "empty", "--model", small_sam, code=3).stderr
 
 
+def test_every_page_of_a_file_in_a_folder_is_embedded(run_json, small_sam, tmp_path):
+    (tmp_path / "cases").mkdir()
+    pages = [Image.fromarray(np.full((30, 30), value, np.uint8)) for value in (10, 200)]
+    pages[0].save(tmp_path / "cases" / "pages.tif", save_all=True, append_images=pages[1:])
+    rows = run_json("embed", tmp_path / "cases", "--model", small_sam)
+    assert [(row["planes"], row["embedded"], row["problem"]) for row in rows] == [(1, 1, "")] * 2
+
+
 def test_the_cache_tells_how_well_it_served_all_programs(run, run_json, image, small_sam):
     run("embed", image, "--model", small_sam)
     before = run_json("cache", "info")

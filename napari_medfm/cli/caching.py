@@ -65,21 +65,14 @@ def embed(
 
 def _embed_file(predictor: "Predictor", path: Path, axis: Axis, window: str) -> "Iterator[Row]":
     """Embed every image of a file or series folder, and say of each what came of it."""
-    for choice in _choices(path):
+    choices: list[int | None] = [None]
+    while choices:
         try:
-            yield _embed(predictor, open_image(path, choice), axis, window) | {"problem": ""}
+            yield _embed(predictor, open_image(path, choices.pop(0)), axis, window) | {"problem": ""}
+        except ChoiceRequiredError as several:
+            choices = list(range(len(several.choices)))
         except MedfmError as error:
             yield {"image": path.name, "planes": 0, "embedded": 0, "seconds": 0.0, "problem": str(error)}
-
-
-def _choices(path: Path) -> list[int] | list[None]:
-    try:
-        open_image(path, None)
-    except ChoiceRequiredError as several:
-        return list(range(len(several.choices)))
-    except MedfmError:
-        pass  # it is said where the image is opened again
-    return [None]
 
 
 def _embed(predictor: "Predictor", volume: "Volume", axis: Axis, window: str) -> Row:
