@@ -27,7 +27,14 @@ def blocks(array: Any) -> Iterator[NDArray[Any]]:
     chunk = _rows_of_a_chunk(array)
     step = chunk * max(1, _BLOCK // (per_row * chunk))
     for start in range(0, rows, step):
-        yield np.asarray(array[start : start + step])
+        yield _read(array[start : start + step])
+
+
+def _read(piece: Any) -> NDArray[Any]:
+    if hasattr(piece, "__dask_graph__"):
+        # past the cache that napari registers with dask: it would keep a quarter of the machine's memory
+        piece = piece.compute(callbacks=())
+    return np.asarray(piece)
 
 
 def _rows_of_a_chunk(array: Any) -> int:

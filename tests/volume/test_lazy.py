@@ -6,6 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from dask.cache import Cache
 
 from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, fingerprint
 from napari_medfm.volume.lazy import blocks, is_lazy
@@ -76,6 +77,14 @@ def test_each_chunk_is_read_once_and_a_plane_reads_its_own_only():
     assert read == [5]
 
 
+@pytest.fixture
+def cache_of_dask():
+    """What napari registers with the first dask layer of a session: results of dask are kept, whoever asks."""
+    with Cache(1 << 30, 0):
+        yield
+
+
+@pytest.mark.usefixtures("cache_of_dask")
 def test_memory_does_not_grow_with_the_image():
     peaks = []
     for slices in (40, 160):
