@@ -26,8 +26,9 @@ Made by `python scripts/models_table.py` from the registry; figures of the last 
 architecture was built at full size with seeded random weights, saved in its published layout, loaded here by its name
 and compared with a reference. What a real file answers, its authors' papers tell.
 
-Digests of other publishers' files are pinned; a file that differs is refused. Bytes are those of one slice,
-or of one region of a model of volumes, in the cache ([volume_models.md](volume_models.md)). For research use only, not for diagnosis.
+Digests of other publishers' files are pinned; a file that differs is refused. Bytes are those of one slice, or of one
+region of a model of volumes ([volume_models.md](volume_models.md)), in the cache. For research use only, not for
+diagnosis.
 
 """
 

@@ -190,7 +190,7 @@ class Predictor:
         return finish(self.embed_steps(image, key))
 
     def embed_steps(
-        self, image: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]], key: EmbeddingKey | None = None
+        self, image: NDArray[Any] | Callable[[], NDArray[Any]], key: EmbeddingKey | None = None
     ) -> Generator[None, None, ImageEmbedding]:
         """Do what `embed` does, as many blocks of the encoder at a time as the model says.
 

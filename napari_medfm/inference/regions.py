@@ -18,8 +18,6 @@ from napari_medfm.volume import Lattice, LatticeRegion, Region, Volume
 
 T = TypeVar("T")
 
-_EMPTY: Region = (slice(0, 0),) * 3
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionAnswer:
@@ -46,8 +44,9 @@ class VolumePrediction:
 
     Attributes
     ----------
-    box : Region
-        The voxels it was asked about: a box around its regions. Beyond it the answer says nothing.
+    box : Region or None
+        The voxels it was asked about: a box around its regions. Beyond it the answer says nothing. None if no prompt
+        says what belongs to the object.
     mask : ndarray of bool
         The object in that box, (z, y, x).
     quality : float
@@ -56,7 +55,7 @@ class VolumePrediction:
         The answers on its regions.
     """
 
-    box: Region
+    box: Region | None
     mask: NDArray[np.bool_]
     quality: float
     parts: tuple[RegionAnswer, ...] = ()
@@ -217,7 +216,7 @@ def _positions(region: LatticeRegion, prompts: PromptSet, shape: tuple[int, ...]
 
 def _joined(parts: tuple[RegionAnswer, ...], prompts: PromptSet, recipe: RegionRecipe) -> VolumePrediction:
     if not parts:
-        return VolumePrediction(_EMPTY, np.zeros((0, 0, 0), bool), 0.0)
+        return VolumePrediction(None, np.zeros((0, 0, 0), bool), 0.0)
     whole, mask = _stitched(parts)
     if recipe.connected:
         positive = prompts.where(lambda one: one.positive)

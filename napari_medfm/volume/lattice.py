@@ -160,7 +160,7 @@ class LatticeRegion:
         return whole
 
     def nearest(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the values (x, y, z) of the region's points on the voxels (z, y, x) of `box`, each the nearest one's."""
+        """Return values (x, y, z) of the points on the voxels (z, y, x) of `box`: of the nearest point each."""
         chosen = [places[places >= 0] for places in (self._places(axis) for axis in range(3))]
         return np.ascontiguousarray(values[np.ix_(*chosen)].transpose())
 
@@ -196,7 +196,7 @@ class _Read:
         upper = np.minimum(self.lower + 1, values.shape[axis] - 1)
         share = self.share.reshape([-1 if k == axis else 1 for k in range(3)])
         low, high = values.take(self.lower, axis), values.take(upper, axis)
-        return np.asarray(low + (high - low) * share)
+        return np.asarray(low * (1 - share) + high * share)  # exact where a point is a voxel
 
 
 def _span(places: NDArray[np.intp]) -> tuple[int, int]:

@@ -5,11 +5,12 @@ head answers every click from them. MONAI's own cache of features holds one regi
 not used. Neither are the classes that the model knows by number.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from napari_medfm.models.weights import fit, load_state_dict, state_digest, weig
 from napari_medfm.models.zoo import VISTA_3D
 from napari_medfm.prompts import PromptSet
 
+_ENCODER = "image_encoder.encoder."
 _LOW, _HIGH = -963.8247715525971, 1053.678477684517  # HU that become 0 and 1
 _Layer = Callable[[Tensor, list[Tensor]], Tensor]
 """What comes next, given what came before and what waits to be added."""
@@ -52,7 +54,8 @@ def load(
     Parameters
     ----------
     weights : Path or str, optional
-        A state dict of ``vista3d132``, see `load_state_dict`; by default the file that was downloaded before.
+        A state dict of ``vista3d132``, see `load_state_dict`; by default the file that was downloaded before. One
+        of a network of other widths will do, too.
     name, title : str, optional
         Of a checkpoint of one's own.
     sha256 : str, optional
@@ -68,9 +71,10 @@ def load(
         No file was given or downloaded, or it was refused.
     """
     weights = weights or weights_of(VISTA_3D)
+    tensors = load_state_dict(weights, sha256=sha256)
     with torch.device("meta"):
-        network = vista3d132()
-    fit(network, load_state_dict(weights, sha256=sha256), Path(weights).name)
+        network = _network_of(tensors)
+    fit(network, tensors, Path(weights).name)
     facts = replace(VISTA_3D.facts, title=title or VISTA_3D.facts.title)
     return Vista3d(
         network, replace(VISTA_3D, name=name or VISTA_3D.name, facts=facts), device=device, precision=precision
@@ -90,11 +94,25 @@ def build_small_vista3d(seed: int = 0) -> VISTA3D:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = SegResNetDS2(
-            in_channels=1, blocks_down=(1, 2, 1), norm="instance", out_channels=8, init_filters=8, dsdepth=1
-        )
-        head = PointMappingSAM(feature_size=8, n_classes=8, last_supported=4)
-        return VISTA3D(encoder, ClassMappingClassify(n_classes=8, feature_size=8), head).eval()
+        return _network(8, (1, 2, 1), 8).eval()
+
+
+def _network_of(tensors: Mapping[str, Tensor]) -> VISTA3D:
+    """Return the network that a state dict is of; the published one if it is of none."""
+    first, classes = tensors.get(f"{_ENCODER}conv_init.weight"), tensors.get("point_head.class_embeddings.weight")
+    if first is None or classes is None:
+        return vista3d132()
+    blocks = Counter(key.split(".")[3] for key in tensors if key.startswith(f"{_ENCODER}layers.") and ".conv1." in key)
+    return _network(len(first), tuple(blocks[level] for level in sorted(blocks, key=int)), len(classes))
+
+
+def _network(width: int, blocks: tuple[int, ...], classes: int) -> VISTA3D:
+    """Return a network as ``vista3d132`` makes it, but of other widths."""
+    encoder = SegResNetDS2(
+        in_channels=1, blocks_down=blocks, norm="instance", out_channels=width, init_filters=width, dsdepth=1
+    )
+    head = PointMappingSAM(feature_size=width, n_classes=classes)
+    return VISTA3D(encoder, ClassMappingClassify(n_classes=classes, feature_size=width), head)
 
 
 class Vista3d:
@@ -117,7 +135,7 @@ class Vista3d:
         in float32.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a choice of the caller's
+    def __init__(
         self,
         network: VISTA3D,
         entry: ModelEntry = VISTA_3D,
@@ -285,7 +303,7 @@ def _enlarged(layers: nn.Sequential, features: Tensor, mixture: Tensor) -> Tenso
     The last convolution makes channels that are then mixed to one: mixing its weights comes to the same, and costs a
     part in as many as there are channels.
     """
-    grow, norm, activate, last = layers
+    grow, norm, activate, last = cast("tuple[Any, Any, nn.Module, Any]", tuple(layers))
     weight = torch.einsum("o,oixyz->ixyz", mixture, last.weight)[None]
     logits = mixture @ last.bias
     for start in range(0, len(mixture), _TOGETHER):
@@ -302,7 +320,7 @@ def _enlarged(layers: nn.Sequential, features: Tensor, mixture: Tensor) -> Tenso
 def _spec(network: VISTA3D, precision: str, entry: ModelEntry, recipe: RegionRecipe) -> ModelSpec:
     facts = entry.facts
     state = network.state_dict()
-    encodes = ("image_encoder.encoder.", "image_encoder.up_layers.", "point_head.feat_downsample.")
+    encodes = (_ENCODER, "image_encoder.up_layers.", "point_head.feat_downsample.")
     encoder = {key: tensor for key, tensor in state.items() if key.startswith(encodes)}
     channels = network.point_head.feat_downsample[0].out_channels
     return ModelSpec(
