@@ -23,7 +23,7 @@ from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
 from napari_medfm.inference import EmbeddingProgress, Predictor
-from napari_medfm.session import AnnotationSession, LiveSegmentation
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals
 from napari_medfm.volume import Plane, Volume, Window
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.workers import Latest
@@ -36,12 +36,14 @@ class Case:
     Attributes
     ----------
     session : AnnotationSession
+    proposals : Proposals
     live : LiveSegmentation
     workspace : Workspace
     contrast : Contrast
     """
 
     session: AnnotationSession
+    proposals: Proposals
     live: LiveSegmentation
     workspace: Workspace
     contrast: Contrast
@@ -51,6 +53,7 @@ class Case:
         self.live.close()
         self.contrast.teardown()
         self.workspace.teardown()
+        self.proposals.close()
         self.session.close()
 
 
@@ -220,8 +223,10 @@ class Annotator:
 
     def _show_case(self, session: AnnotationSession, layer: Image, predictor: Predictor) -> None:
         live = LiveSegmentation(session, predictor, self._engine.device, dispatch=self._dispatch)
-        workspace = Workspace(self._viewer, layer, session, live, is_typing=is_typing)
-        self.case = Case(session, live, workspace, Contrast(layer, self._follow_contrast, linked=self._linked))
+        proposals = Proposals(session)
+        workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
+        contrast = Contrast(layer, self._follow_contrast, linked=self._linked)
+        self.case = Case(session, proposals, live, workspace, contrast)
         workspace.bridge.plane_changed.connect(self._panel.set_plane)
         workspace.bridge.layers_removed.connect(self._on_removed)
         workspace.tools.tool_changed.connect(self._panel.set_tool)

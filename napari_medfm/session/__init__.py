@@ -6,8 +6,10 @@ with a model. Neither knows napari, Qt or torch.
 
 from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
+from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.opening import journal_path, set_aside
+from napari_medfm.session.proposals import Pending, Proposals
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.session.state import (
@@ -26,11 +28,15 @@ __all__ = [
     "LiveEvents",
     "LiveSegmentation",
     "ObjectClass",
+    "Origin",
+    "Pending",
     "PredictionRequest",
+    "Proposals",
     "Recovery",
     "SegmentedObject",
     "SessionEvents",
     "SessionState",
+    "Target",
     "VerifyReport",
     "journal_path",
     "outstanding",
