@@ -14,6 +14,7 @@ from napari_medfm.session.lessons import FillProgress, Glimpse
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.opening import journal_path, set_aside
 from napari_medfm.session.proposals import Pending, Proposals
+from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.session.state import (
@@ -46,6 +47,7 @@ __all__ = [
     "PredictionRequest",
     "Proposals",
     "Recovery",
+    "Replayed",
     "SegmentedObject",
     "SessionEvents",
     "SessionState",
@@ -56,6 +58,7 @@ __all__ = [
     "outstanding",
     "read_classes",
     "recover",
+    "replay",
     "resolve",
     "set_aside",
     "verify",
