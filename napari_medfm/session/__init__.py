@@ -24,6 +24,7 @@ from napari_medfm.session.state import (
     SegmentedObject,
     SessionState,
 )
+from napari_medfm.session.teaching import Teaching
 from napari_medfm.session.verify import Recovery, VerifyReport, recover, verify
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "SessionEvents",
     "SessionState",
     "Target",
+    "Teaching",
     "VerifyReport",
     "Workshop",
     "journal_path",
