@@ -12,6 +12,7 @@ from napari_medfm.session import FillProgress, Teaching
 from napari_medfm.volume import Plane
 
 _SURE = 0.8
+_NARROW = "QAbstractSpinBox { min-width: 26px; }"  # napari's theme asks for 90
 
 
 class ProposalsSection(Section):
@@ -80,6 +81,7 @@ class ProposalsSection(Section):
         self.first, self.last = QSpinBox(), QSpinBox()
         for box, name in ((self.first, "First slice"), (self.last, "Last slice")):
             box.setRange(1, 1)
+            box.setStyleSheet(_NARROW)
             box.setToolTip(f"{name} to fill")
             box.setAccessibleName(name)
         self.state = Line(tip="Proposals lie in a layer of their own until they are accepted")
@@ -91,11 +93,13 @@ class ProposalsSection(Section):
         self.accept_above = CompactButton("Accept all above", "Accept every proposal that is at least so sure")
         self.sure = QDoubleSpinBox()
         self.sure.setRange(0.0, 1.0)
+        self.sure.setStyleSheet(_NARROW)
         self.sure.setSingleStep(0.05)
         self.sure.setValue(_SURE)
         self.sure.setAccessibleName("Confidence")
         self.sure.setToolTip("How sure the model has to be, 0 to 1")
-        self.rows.addLayout(row(self.fill, self.first, QLabel("to"), self.last, stretch=0))
+        self.rows.addWidget(self.fill)
+        self.rows.addLayout(row(QLabel("Slices"), self.first, QLabel("to"), self.last))
         self.rows.addWidget(self.state)
         self.rows.addWidget(self.strip)
         self.rows.addLayout(row(self.next, self.doubt, stretch=0))
