@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,8 @@ from napari_medfm.workers import Dispatch, Lane, Latest
 
 Path = tuple[tuple[float, float], ...]
 
+_RADIUS = 5.0  # mm
+
 _log = logging.getLogger(__name__)
 
 
@@ -33,8 +36,8 @@ class HandEvents(SignalGroup):
         Whether an operation is being worked out.
     shaped : Signal(str, int, int)
         An operation was done: its title, and how many voxels were added and removed.
-    range_picked : Signal(float, float)
-        The values found where the person pointed.
+    brush_changed : Signal(Brush)
+        Another size or range, such as one that was picked.
     failed : Signal(MedfmError)
         Something was refused, or did not work.
     """
@@ -42,7 +45,7 @@ class HandEvents(SignalGroup):
     previewed = Signal(object, reemission="queued")
     busy_changed = Signal(bool, reemission="queued")
     shaped = Signal(str, int, int)
-    range_picked = Signal(float, float)
+    brush_changed = Signal(object)
     failed = Signal(object)
 
 
@@ -67,11 +70,14 @@ class Hand:
         Signals.
     inside : str or None
         Class within which alone is painted and grown; None for anywhere.
+    brush : Brush
+        Size and range of the brush that the person chose; change it with `set_brush`.
     """
 
     def __init__(self, session: AnnotationSession, lane: Lane, dispatch: Dispatch) -> None:
         self.events = HandEvents()
         self.inside: str | None = None
+        self.brush = Brush(_RADIUS)
         self._session, self._lane, self._dispatch = session, lane, dispatch
         self._glances, self._plans, self._picks = (Latest(lane, dispatch) for _ in range(3))
         self._chosen: tuple[Operation, Plane] | None = None
@@ -83,6 +89,12 @@ class Hand:
     def busy(self) -> bool:
         """Whether an operation is being worked out."""
         return self._plans.waiting
+
+    def set_brush(self, brush: Brush) -> None:
+        """Choose another size or range."""
+        if brush != self.brush:
+            self.brush = brush
+            self.events.brush_changed.emit(brush)
 
     def preview(self, operation: Operation, plane: Plane) -> None:
         """Show what an operation would do to a slice, and go on doing so until `clear_preview`."""
@@ -104,7 +116,6 @@ class Hand:
     def shape(self, operation: Operation) -> None:
         """Do an operation to the active object, as one undo step; while another one is worked out, nothing is done."""
         if not self.busy:
-            self.clear_preview()
             self._ask(self._shaping(operation))
 
     def keep_piece(self, voxel: tuple[int, ...], keep: bool = True) -> None:
@@ -128,9 +139,9 @@ class Hand:
         future.add_done_callback(lambda done: self._dispatch(lambda: write(done)))
 
     def pick_range(self, brush: Brush, plane: Plane, position: tuple[float, float]) -> None:
-        """Find the range of values under a brush; it comes as `HandEvents.range_picked`."""
+        """Take the range of values under a brush for that of the person's own brush."""
         task = partial(_values_under, brush, plane, position, self._image())
-        self._picks.ask(task, self._tell_range, self._fail)
+        self._picks.ask(task, self._take_range, self._fail)
 
     def close(self) -> None:
         """Stop; what was not done yet is dropped."""
@@ -190,9 +201,9 @@ class Hand:
         if covered is not None:
             self._session.write_voxels(number, covered.region, covered.mask, add=add, inside=inside)
 
-    def _tell_range(self, found: tuple[float, float] | None) -> None:
+    def _take_range(self, found: tuple[float, float] | None) -> None:
         if found is not None:
-            self.events.range_picked.emit(*found)
+            self.set_brush(replace(self.brush, low=found[0], high=found[1]))
 
     def _attempt(self, action: Callable[[], object]) -> bool:
         try:

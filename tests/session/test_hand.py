@@ -110,8 +110,9 @@ def test_a_class_bounds_strokes_and_operations(bench, session, block):
 def test_a_range_is_picked_under_the_brush(bench, session):
     bench.hand.pick_range(Brush(4.0), HERE, (10.0, 10.0))
     bench.run()
-    ((low, high),) = bench.heard["range_picked"]
-    assert session.volume.array.min() < low < high < session.volume.array.max()
+    ((brush,),) = bench.heard["brush_changed"]
+    assert bench.hand.brush == brush
+    assert session.volume.array.min() < brush.low < brush.high < session.volume.array.max()
 
 
 def test_an_operation_is_previewed_on_the_slice_in_view_and_then_done(bench, session, block):
@@ -123,9 +124,10 @@ def test_an_operation_is_previewed_on_the_slice_in_view_and_then_done(bench, ses
     bench.hand.show(Plane(0, 5))
     bench.run()
     assert not bench.heard["previewed"][-1][0].removed.any()
+    bench.hand.clear_preview()
+    assert bench.heard["previewed"][-1] == (None,)
     bench.hand.shape(Shrink(1.0))
     assert bench.hand.busy
-    assert bench.heard["previewed"][-1] == (None,)
     bench.run()
     assert bench.heard["busy_changed"] == [(True,), (False,)]
     assert bench.heard["shaped"] == [("shrink", 0, 4 * 36)]
