@@ -22,6 +22,7 @@ from napari_medfm.session.voxels import blank
 from napari_medfm.volume import Plane, Region, Volume
 
 _GHOST, _LOSS = (0.35, 0.85, 1.0, 1.0), (1.0, 0.25, 0.2, 1.0)
+_FAINT, _PLAIN = 0.4, 0.75
 _ADDS, _REMOVES = "#2fe07a", "#ff5a4f"
 _UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 _LARGEST_COLOURED = 2**16 - 1  # beyond it napari gives labels a colour of their own only where numba is installed
@@ -141,7 +142,7 @@ class Preview:
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
         self.layer.colormap = DirectLabelColormap(color_dict={None: _GHOST, 0: "transparent", 1: _GHOST, 2: _LOSS})
-        self.layer.opacity = 0.4
+        self.layer.opacity = _FAINT
         self.layer.editable = False
         self._box: Region | None = None
         self._held = False
@@ -157,6 +158,7 @@ class Preview:
     def show_change(self, change: SliceChange | None) -> None:
         """Show what an object would gain, and in red what it would lose; None ends that."""
         self._held = change is not None
+        self.layer.opacity = _FAINT if change is None else _PLAIN
         if change is None:
             self._draw(Plane(), None)
         else:
