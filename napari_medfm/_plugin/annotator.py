@@ -16,6 +16,7 @@ from napari_medfm._napari.layers import is_in
 from napari_medfm._napari.notices import tell
 from napari_medfm._napari.workspace import Workspace
 from napari_medfm._plugin.dialogs import ask_for_labels, ask_for_path, ask_where_to_save, is_typing
+from napari_medfm._plugin.editing import Editing
 from napari_medfm._plugin.engine import Engine, ModelChoice
 from napari_medfm._plugin.files import Files
 from napari_medfm._plugin.opening import Opening, identify
@@ -40,6 +41,7 @@ class Case:
     live : LiveSegmentation
     workspace : Workspace
     contrast : Contrast
+    editing : Editing
     """
 
     session: AnnotationSession
@@ -47,10 +49,12 @@ class Case:
     live: LiveSegmentation
     workspace: Workspace
     contrast: Contrast
+    editing: Editing
 
     def close(self) -> None:
         """Take it out of the viewer; the journal holds everything."""
         self.live.close()
+        self.editing.close()
         self.contrast.teardown()
         self.workspace.teardown()
         self.proposals.close()
@@ -226,7 +230,8 @@ class Annotator:
         proposals = Proposals(session)
         workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
         contrast = Contrast(layer, self._follow_contrast, linked=self._linked)
-        self.case = Case(session, proposals, live, workspace, contrast)
+        editing = Editing(self._viewer, session, live, workspace, self._engine.editing, self._dispatch)
+        self.case = Case(session, proposals, live, workspace, contrast, editing)
         workspace.bridge.plane_changed.connect(self._panel.set_plane)
         workspace.bridge.layers_removed.connect(self._on_removed)
         workspace.tools.tool_changed.connect(self._panel.set_tool)
@@ -368,6 +373,7 @@ def present(case: Case, panel: MedfmPanel) -> None:
     """Show a case in the panel."""
     tools, plane = case.workspace.tools, case.workspace.bridge.plane
     panel.bind(case.session, case.live)
+    case.editing.present(panel)
     panel.set_volume(case.session.volume)
     panel.set_window(case.live.window)
     panel.set_tool(tools.tool)
