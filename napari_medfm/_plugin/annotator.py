@@ -17,6 +17,7 @@ from napari_medfm._napari.workspace import Workspace
 from napari_medfm._plugin.adapting import AdaptingControl
 from napari_medfm._plugin.case import Case, present
 from napari_medfm._plugin.dialogs import ask_for_labels, ask_for_path, ask_where_to_save, is_typing
+from napari_medfm._plugin.editing import Editing
 from napari_medfm._plugin.engine import Engine, ModelChoice
 from napari_medfm._plugin.files import Files
 from napari_medfm._plugin.opening import Opening, identify
@@ -200,10 +201,11 @@ class Annotator:
         live = LiveSegmentation(session, predictor, lane, dispatch=dispatch, proposals=proposals)
         workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
         contrast = Contrast(layer, self._follow_contrast, linked=self._linked)
+        editing = Editing(self._viewer, session, live, workspace, self._engine.editing, dispatch)
         teaching = Teaching.begin(session, live, proposals, self._engine.workshop(dispatch))
         drawing = Latest(self._engine.files, dispatch)
         control = AdaptingControl(teaching, workspace, self._panel, drawing)
-        self.case = Case(session, proposals, live, workspace, contrast, teaching, control)
+        self.case = Case(session, proposals, live, workspace, contrast, editing, teaching, control)
         workspace.bridge.plane_changed.connect(self._panel.set_plane)
         workspace.bridge.layers_removed.connect(self._on_removed)
         workspace.tools.tool_changed.connect(self._panel.set_tool)

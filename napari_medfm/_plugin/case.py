@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from napari_medfm._napari.contrast import Contrast
 from napari_medfm._napari.workspace import Workspace
 from napari_medfm._plugin.adapting import AdaptingControl
+from napari_medfm._plugin.editing import Editing
 from napari_medfm._qt import MedfmPanel
 from napari_medfm.inference import Predictor
 from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals, Teaching
@@ -21,6 +22,7 @@ class Case:
     live : LiveSegmentation
     workspace : Workspace
     contrast : Contrast
+    editing : Editing
     teaching : Teaching
     adapting : AdaptingControl
     """
@@ -30,6 +32,7 @@ class Case:
     live: LiveSegmentation
     workspace: Workspace
     contrast: Contrast
+    editing: Editing
     teaching: Teaching
     adapting: AdaptingControl
 
@@ -42,6 +45,7 @@ class Case:
         """Take it out of the viewer; the journal holds everything."""
         self.adapting.close()
         self.live.close()
+        self.editing.close()
         self.contrast.teardown()
         self.workspace.teardown()
         self.proposals.close()
@@ -52,6 +56,7 @@ def present(case: Case, panel: MedfmPanel) -> None:
     """Show a case in the panel."""
     tools, plane = case.workspace.tools, case.workspace.bridge.plane
     panel.bind(case.session, case.live, case.teaching)
+    case.editing.present(panel)
     panel.set_volume(case.session.volume)
     panel.set_window(case.live.window)
     panel.set_tool(tools.tool)

@@ -1,7 +1,8 @@
 """What a person did to an image: objects, prompts and voxels, with undo, in a journal that loses nothing.
 
 `AnnotationSession` is the only mutable owner; `LiveSegmentation` is its conversation with a model, which `Adapting`
-teaches, `Filling` lets look further, and `Proposals` keeps what is not accepted yet. None knows napari, Qt or torch.
+teaches and `Filling` lets look further; `Proposals` keeps what is not accepted yet; `Hand` is that of a person who
+knows better. None of them knows napari, Qt or torch.
 """
 
 from napari_medfm.session.adapting import Adapting, AdaptingEvents, InUse, Workshop
@@ -10,13 +11,16 @@ from napari_medfm.session.events import SessionEvents
 from napari_medfm.session.examples import Example, Examples
 from napari_medfm.session.filling import Filling, FillingEvents
 from napari_medfm.session.growth import Origin, Target
+from napari_medfm.session.hand import Hand, HandEvents
 from napari_medfm.session.lessons import FillProgress, Glimpse
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
+from napari_medfm.session.measures import Measures
 from napari_medfm.session.opening import journal_path, set_aside
 from napari_medfm.session.proposals import Pending, Proposals
 from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
+from napari_medfm.session.shaping import Plan, Shaping, SliceChange
 from napari_medfm.session.state import (
     CommitPolicy,
     Extent,
@@ -39,12 +43,16 @@ __all__ = [
     "Filling",
     "FillingEvents",
     "Glimpse",
+    "Hand",
+    "HandEvents",
     "InUse",
     "LiveEvents",
     "LiveSegmentation",
+    "Measures",
     "ObjectClass",
     "Origin",
     "Pending",
+    "Plan",
     "PredictionRequest",
     "Proposals",
     "Recovery",
@@ -52,6 +60,8 @@ __all__ = [
     "SegmentedObject",
     "SessionEvents",
     "SessionState",
+    "Shaping",
+    "SliceChange",
     "Target",
     "Teaching",
     "VerifyReport",

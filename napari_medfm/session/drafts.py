@@ -16,6 +16,7 @@ from napari_medfm.session.ledger import NEW_STEP, Draft
 from napari_medfm.session.patches import bounds, box_of, overlap, shift, slabs, within
 from napari_medfm.session.request import PredictionRequest, is_current, needs_model
 from napari_medfm.session.state import SessionState
+from napari_medfm.session.strokes import within_class
 from napari_medfm.session.voxels import Edit, VoxelStore
 from napari_medfm.volume import Plane, Region
 
@@ -95,7 +96,15 @@ def reset(state: SessionState, voxels: VoxelStore, object_id: int | None) -> Dra
     return Draft("reset", "reset", after, _clear(state, voxels, state.object(object_id).id))
 
 
-def brush(state: SessionState, voxels: VoxelStore, object_id: int, region: Region, mask: Mask, add: bool) -> Draft:
+def brush(
+    state: SessionState,
+    voxels: VoxelStore,
+    object_id: int,
+    region: Region,
+    mask: Mask,
+    add: bool,
+    inside: str | None = None,
+) -> Draft:
     """Paint or erase voxels of an object by hand.
 
     Parameters
@@ -110,9 +119,13 @@ def brush(state: SessionState, voxels: VoxelStore, object_id: int, region: Regio
         The voxels of the box.
     add : bool
         Paint or erase.
+    inside : str, optional
+        Class within which alone is painted.
     """
     editor = Editor(state, transitions.unlocked(state, object_id).id)
     region = check_box(region, mask, voxels.shape)
+    if add and inside is not None:
+        mask = mask & within_class(state, voxels, inside, region)
     inner = box_of(mask)
     edits: tuple[Edit, ...] = ()
     if inner is not None:
