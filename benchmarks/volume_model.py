@@ -87,7 +87,7 @@ def measure(run: report.Run) -> None:
         run.detail("steps of the encoder, the longest (s)", max(durations))
         run.detail("steps of the encoder", len(durations))
         run.detail("peak memory until then (MB)", peak_mb())
-        times = 3 if run.quick else 9
+        times = 3 if run.quick else 5
         run.n = times
         run.detail("click, region cached in memory, p50 (s)", timed(lambda: ask(predictor, first, second), times))
         run.detail("click, region cached on disk, p50 (s)", timed(lambda: ask(Predictor(model, disk), first), times))

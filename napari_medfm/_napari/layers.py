@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from napari_medfm._napari.images import METADATA_KEY
 from napari_medfm._napari.picking import outline_of
 from napari_medfm.prompts import Point, Prompt, PromptSet
-from napari_medfm.session import SegmentedObject
+from napari_medfm.session import SegmentedObject, SliceChange
 from napari_medfm.session.voxels import blank
 from napari_medfm.volume import Plane, Region, Volume
 
-_GHOST = (0.35, 0.85, 1.0, 1.0)
+_GHOST, _LOSS = (0.35, 0.85, 1.0, 1.0), (1.0, 0.25, 0.2, 1.0)
+_FAINT, _PLAIN = 0.4, 0.75
 _ADDS, _REMOVES = "#2fe07a", "#ff5a4f"
 _UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 _LARGEST_COLOURED = 2**16 - 1  # beyond it napari gives labels a colour of their own only where numba is installed
@@ -140,21 +141,38 @@ class Preview:
 
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
-        self.layer.colormap = DirectLabelColormap(color_dict={None: _GHOST, 0: "transparent", 1: _GHOST})
-        self.layer.opacity = 0.4
+        self.layer.colormap = DirectLabelColormap(color_dict={None: _GHOST, 0: "transparent", 1: _GHOST, 2: _LOSS})
+        self.layer.opacity = _FAINT
         self.layer.editable = False
         self._box: Region | None = None
+        self._held = False
 
     def show(self, plane: Plane, mask: NDArray[np.bool_] | None) -> None:
-        """Show a (rows, columns) mask instead of the last one; None shows nothing."""
-        box = None if mask is None else _box(mask)
+        """Show a (rows, columns) mask instead of the last one; None shows nothing.
+
+        While a change is shown, which somebody asked for, nothing else is.
+        """
+        if not self._held:
+            self._draw(plane, mask)
+
+    def show_change(self, change: SliceChange | None) -> None:
+        """Show what an object would gain, and in red what it would lose; None ends that."""
+        self._held = change is not None
+        self.layer.opacity = _FAINT if change is None else _PLAIN
+        if change is None:
+            self._draw(Plane(), None)
+        else:
+            self._draw(change.plane, change.added + 2 * change.removed.view(np.uint8))
+
+    def _draw(self, plane: Plane, values: NDArray[Any] | None) -> None:
+        box = None if values is None else _box(values != 0)
         if box is None and self._box is None:
             return
         self._erase()
-        if mask is not None and box is not None:
+        if values is not None and box is not None:
             self._box = plane.embed_region(*box, ndim=self.layer.ndim)
             region = self.layer.data[self._box]
-            region[...] = mask[box].reshape(region.shape)
+            region[...] = values[box].reshape(region.shape)
         self.layer.refresh(extent=False, thumbnail=False)
 
     def clear(self) -> None:

@@ -1,6 +1,6 @@
 """Everything a session has in a viewer, made together and taken away together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from napari.components import ViewerModel
@@ -10,9 +10,11 @@ from napari_medfm._napari.bridge import Bridge
 from napari_medfm._napari.keys import Keys
 from napari_medfm._napari.layers import SessionLayers
 from napari_medfm._napari.orientation import Orientation
+from napari_medfm._napari.overlays import MapDisplay, ProposalDisplay
+from napari_medfm._napari.pointing import Pointer, is_inside, locate
 from napari_medfm._napari.tools import Tools
-from napari_medfm.session import AnnotationSession, LiveSegmentation
-from napari_medfm.volume import Volume
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals
+from napari_medfm.volume import Plane, Volume
 
 
 class Workspace:
@@ -28,12 +30,16 @@ class Workspace:
         What is annotated.
     live : LiveSegmentation
         Its conversation with the model.
+    proposals : Proposals
+        What is proposed but not accepted.
     is_typing : callable
         Whether a text field has the keyboard.
 
     Attributes
     ----------
     layers : SessionLayers
+    proposed : ProposalDisplay
+    map : MapDisplay
     bridge : Bridge
     tools : Tools
     orientation : Orientation
@@ -45,6 +51,7 @@ class Workspace:
         image: Image,
         session: AnnotationSession,
         live: LiveSegmentation,
+        proposals: Proposals,
         *,
         is_typing: Callable[[], bool],
     ) -> None:
@@ -52,6 +59,8 @@ class Workspace:
         self.layers = SessionLayers(session.volume, session.labels, image)
         self.layers.objects.editable = not session.read_only
         self.layers.add_to(viewer)
+        self.proposed = ProposalDisplay(viewer, self.layers, proposals)
+        self.map = MapDisplay(viewer, self.layers)
         self.bridge = Bridge(viewer, self.layers, session, live)
         self.tools = Tools(viewer, self.layers, live, self.bridge.active_prompts)
         self.orientation = Orientation(viewer, self.layers.objects, session.volume)
@@ -72,6 +81,22 @@ class Workspace:
             middle = tuple(float(np.floor((part.start + part.stop - 1) / 2)) for part in box)
             self.orientation.go_to(middle)
 
+    def show_plane(self, plane: Plane) -> None:
+        """Show a slice."""
+        self.orientation.show_plane(plane)
+
+    def pointer(self) -> Pointer | None:
+        """Return where the mouse is on the slice that is shown; None beside it, and in 3-D display."""
+        plane = self.bridge.plane
+        if plane is None:
+            return None
+        place = locate(self.layers.objects, plane, self._viewer.cursor.position)
+        return Pointer(plane, place) if is_inside(place, plane.shape(self._session.volume.shape)) else None
+
+    def add_keys(self, actions: Mapping[str, Callable[[], object]]) -> None:
+        """Bind more keys, which are given back with the others; what is refused is told."""
+        self._keys.add(actions)
+
     def show_image(self, volume: Volume) -> None:
         """Let another image on the same grid be read under the cursor, below what was annotated."""
         self.orientation.set_volume(volume)
@@ -87,6 +112,6 @@ class Workspace:
 
     def teardown(self) -> None:
         """Take everything away but the image; the session is not touched."""
-        for part in (self._keys, self.orientation, self.tools, self.bridge):
+        for part in (self._keys, self.orientation, self.tools, self.bridge, self.proposed, self.map):
             part.teardown()
         self.layers.remove_from(self._viewer)

@@ -49,6 +49,11 @@ class View:
         return spec.model_digest or spec.encoder_digest
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """Digests of the adapters that are on."""
+        return self.predictor.adapters
+
+    @property
     def context(self) -> str:
         """What an answer depends on besides object, prompts and image, as a text to compare."""
         return f"{self.window.key} {self.predictor.spec.name} {self.model_digest} {self.turn}"
@@ -117,6 +122,7 @@ class Question:
             model=self.view.predictor.spec.name,
             model_digest=self.view.model_digest,
             quality=prediction.quality,
+            adapters=self.view.adapters,
             box=prediction.box if isinstance(prediction, VolumePrediction) else None,
         )
 
