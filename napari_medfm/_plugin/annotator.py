@@ -202,7 +202,7 @@ class Annotator:
             self._fail(error)
             return
         self.case.contrast.teardown()
-        self.case.contrast = Contrast(self._chosen, self._follow_contrast, linked=self._linked)
+        self.case.contrast = Contrast(self._viewer, self._chosen, self._follow_contrast, linked=self._linked)
         self.case.workspace.show_image(volume)
         self._panel.set_volume(volume)
         self._panel.set_window(self.case.live.window)
@@ -225,7 +225,7 @@ class Annotator:
     def _show_case(self, session: AnnotationSession, layer: Image, predictor: Predictor) -> None:
         live = LiveSegmentation(session, predictor, self._engine.device, dispatch=self._dispatch)
         workspace = Workspace(self._viewer, layer, session, live, is_typing=is_typing)
-        contrast = Contrast(layer, self._follow_contrast, linked=self._linked)
+        contrast = Contrast(self._viewer, layer, self._follow_contrast, linked=self._linked)
         editing = Editing(self._viewer, session, live, workspace, self._engine.editing, self._dispatch)
         self.case = Case(session, live, workspace, contrast, editing)
         workspace.bridge.plane_changed.connect(self._panel.set_plane)
