@@ -70,4 +70,4 @@ class Crosshair:
         whole = None if voxel is None else tuple(float(value) for value in np.round(voxel))
         if whole != self._voxel:
             self._voxel = whole
-            self._layers.prompts.mark(whole, self._layers.objects.data.shape)
+            self._layers.prompts.mark(whole)

@@ -24,7 +24,7 @@ from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
 from napari_medfm.inference import EmbeddingProgress, Predictor
-from napari_medfm.session import AnnotationSession, LiveSegmentation
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals
 from napari_medfm.volume import Plane, Volume, Window
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.workers import Latest
@@ -37,6 +37,7 @@ class Case:
     Attributes
     ----------
     session : AnnotationSession
+    proposals : Proposals
     live : LiveSegmentation
     workspace : Workspace
     contrast : Contrast
@@ -44,6 +45,7 @@ class Case:
     """
 
     session: AnnotationSession
+    proposals: Proposals
     live: LiveSegmentation
     workspace: Workspace
     contrast: Contrast
@@ -55,6 +57,7 @@ class Case:
         self.editing.close()
         self.contrast.teardown()
         self.workspace.teardown()
+        self.proposals.close()
         self.session.close()
 
 
@@ -224,10 +227,11 @@ class Annotator:
 
     def _show_case(self, session: AnnotationSession, layer: Image, predictor: Predictor) -> None:
         live = LiveSegmentation(session, predictor, self._engine.device, dispatch=self._dispatch)
-        workspace = Workspace(self._viewer, layer, session, live, is_typing=is_typing)
+        proposals = Proposals(session)
+        workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
         contrast = Contrast(self._viewer, layer, self._follow_contrast, linked=self._linked)
         editing = Editing(self._viewer, session, live, workspace, self._engine.editing, self._dispatch)
-        self.case = Case(session, live, workspace, contrast, editing)
+        self.case = Case(session, proposals, live, workspace, contrast, editing)
         workspace.bridge.plane_changed.connect(self._panel.set_plane)
         workspace.bridge.layers_removed.connect(self._on_removed)
         workspace.tools.tool_changed.connect(self._panel.set_tool)

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from napari_medfm.errors import MedfmError, SessionError
 from napari_medfm.files import sha256_file
+from napari_medfm.inference import Proposal
 from napari_medfm.prompts import Prompt
-from napari_medfm.session import drafts, opening, strokes, transitions
+from napari_medfm.session import drafts, growth, opening, strokes, transitions
 from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
+from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.history import History
 from napari_medfm.session.ledger import NO_STEP, Draft, Ledger, Outcome
 from napari_medfm.session.patches import bounds
@@ -462,6 +464,22 @@ class AnnotationSession:
     def set_extent(self, class_name: str, planes: Iterable[Plane], extent: Extent) -> None:
         """Say how far a class was annotated on some planes."""
         self._change("set_extent", "extent", transitions.set_extent(self.state, class_name, planes, extent))
+
+    def confirm_slice(self, class_name: str, plane: Plane) -> None:
+        """Say that all of a class on a slice is labelled: its objects there are accepted, or it is not there.
+
+        Raises
+        ------
+        SessionError
+            There is no such class.
+        """
+        self._commit(growth.confirm(self.state, self._ledger.voxels, class_name, [plane]))
+
+    def accept_proposals(
+        self, target: Target, chosen: Sequence[Proposal], origin: Origin, confirmed: Sequence[Plane] = ()
+    ) -> None:
+        """Make proposals voxels of accepted objects, in one step; see `napari_medfm.session.growth.accept`."""
+        self._commit(growth.accept(self.state, self._ledger.voxels, target, chosen, origin, confirmed))
 
     def set_policy(self, policy: CommitPolicy) -> None:
         """Choose whose voxels may be taken from now on; no undo step."""
