@@ -24,6 +24,8 @@ class EmbeddingKey:
         ``ModelSpec.encoder_digest``: weights and preprocessing.
     precision : str
         ``ModelSpec.precision``: the number format it is stored in.
+    aspect : float
+        Height of the plane's pixels in their width, as the model was told.
     """
 
     fingerprint: str
@@ -32,9 +34,13 @@ class EmbeddingKey:
     window: str
     encoder_digest: str
     precision: str
+    aspect: float = 1.0
 
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON form, in hexadecimal; names the entry in every store."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        values = asdict(self)
+        if self.aspect == 1:  # as before there were others, so that what is stored stays valid
+            del values["aspect"]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

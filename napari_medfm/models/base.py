@@ -158,11 +158,14 @@ class ImageEmbedding:
         (rows, columns) of the image that was encoded.
     encoder_digest : str
         Digest of the encoder that made it.
+    aspect : float
+        Height of the image's pixels in their width.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     image_shape: tuple[int, int]
     encoder_digest: str
+    aspect: float = 1.0
 
     @property
     def nbytes(self) -> int:
@@ -223,13 +226,16 @@ class PromptableModel(Protocol):
     def spec(self) -> ModelSpec:
         """Facts about the model."""
 
-    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+    def encode(self, image: NDArray[np.uint8], aspect: float = 1.0) -> ImageEmbedding:
         """Encode an image.
 
         Parameters
         ----------
         image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
             Already windowed to 0..255.
+        aspect : float
+            Height of its pixels in their width. A network that learnt from square pixels is shown square ones; prompts
+            and answers stay on the image's own. Not given where it is 1.
         """
 
     def decode(
@@ -257,7 +263,7 @@ class PromptableModel(Protocol):
 class EncodesInSteps(Protocol):
     """A model whose encoder can be interrupted, so that a click need not wait for a whole slice."""
 
-    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+    def encode_steps(self, image: NDArray[np.uint8], aspect: float = 1.0) -> Generator[None, None, ImageEmbedding]:
         """Encode an image as `PromptableModel.encode` does, one block of the network for every ``next``."""
 
 
@@ -269,5 +275,7 @@ class EncodesBatches(EncodesInSteps, Protocol):
     def batch_size(self) -> int:
         """How many images are best encoded together now: 1 on a CPU, fewer after memory ran out."""
 
-    def encode_batch_steps(self, images: Sequence[NDArray[np.uint8]]) -> Generator[None, None, list[ImageEmbedding]]:
+    def encode_batch_steps(
+        self, images: Sequence[NDArray[np.uint8]], aspect: float = 1.0
+    ) -> Generator[None, None, list[ImageEmbedding]]:
         """Encode images of one shape, in steps; equal to encoding each of them, but for rounding."""
