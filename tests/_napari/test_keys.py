@@ -1,5 +1,8 @@
 """Keys do what they say on the canvas, are given back, and never fire into a text field."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -10,6 +13,7 @@ from .canvas import CONTROL, SHIFT
 
 pytestmark = pytest.mark.qt
 
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 ORGAN, OTHER = (6, 24, 20), (6, 26, 48)
 
 
@@ -227,3 +231,15 @@ def test_a_key_that_somebody_had_bound_before_is_theirs_again(open_headless, sma
     assert print not in viewer.keymap.values()
     desk.close()
     assert list(viewer.keymap.values()) == [print]
+
+
+def test_the_readme_tells_of_every_key_and_of_no_other(headless):
+    section = README.split("## Keys", 1)[1].split("\n## ", 1)[0]
+    rows = [row for row in section.splitlines() if row.startswith("| <kbd>")]
+    told = [
+        "+".join(re.findall(r"<kbd>(.+?)</kbd>", chord))
+        for row in rows
+        for chord in re.findall(r"<kbd>.+?</kbd>(?:\+<kbd>.+?</kbd>)*", row.split("|")[1])
+    ]
+    assert len(told) == len(set(told))
+    assert set(told) == {str(key) for key in headless.objects.keymap}
