@@ -87,12 +87,12 @@ def train_check(
     from napari_medfm.export import open_dataset
 
     found = open_dataset(dataset, verify=True)
-    plan, sources = _plan(found, dataset.name)
+    plan, sources = plan_of(found, dataset.name)
     if fold >= max(len(plan.folds), 1):
         raise typer.BadParameter(f"there are {len(plan.folds)}", param_hint="--fold")
-    meaning = _meaning(plan)
+    meaning = meaning_of(plan)
     parts = (plan.folds[fold].training, plan.folds[fold].validation) if plan.folds else ((), ())
-    training, validation = ([partial(_sample, sources[case], plan) for case in part] for part in parts)
+    training, validation = ([partial(sample_of, sources[case], plan) for case in part] for part in parts)
     check = TrainingCheck(training, validation, meaning, seconds=60 * minutes, seed=seed, steps=steps)
     _run(check)
     typer.echo(f"Trained on {check.used} of {len(training)} cases, judged on {len(validation)}.", err=True)
@@ -225,7 +225,7 @@ def _row(done: "Exported", name: str) -> Row:
     }
 
 
-def _plan(dataset: "Dataset", name: str) -> "tuple[DatasetPlan, Mapping[str, CaseSource]]":
+def plan_of(dataset: "Dataset", name: str) -> "tuple[DatasetPlan, Mapping[str, CaseSource]]":
     """Return the plan of a data set, made anew if another program wrote it, and how to read each case."""
     from napari_medfm.export import Options
     from napari_medfm.export.planning import plan_dataset, sketch
@@ -238,7 +238,7 @@ def _plan(dataset: "Dataset", name: str) -> "tuple[DatasetPlan, Mapping[str, Cas
     return plan, dict(zip((entry.id for entry in plan.entries), sources.values(), strict=True))
 
 
-def _meaning(plan: "DatasetPlan") -> "Meaning":
+def meaning_of(plan: "DatasetPlan") -> "Meaning":
     from napari_medfm.evaluation.training_check import Meaning
     from napari_medfm.export.case import descendants
 
@@ -250,7 +250,7 @@ def _meaning(plan: "DatasetPlan") -> "Meaning":
     return Meaning(members, plan.ignore)
 
 
-def _sample(source: "CaseSource", plan: "DatasetPlan") -> "Sample":
+def sample_of(source: "CaseSource", plan: "DatasetPlan") -> "Sample":
     from napari_medfm.evaluation.training_check import Sample, normalised
     from napari_medfm.export import class_map
     from napari_medfm.export.pairs import grey_images
