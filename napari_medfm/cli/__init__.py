@@ -36,6 +36,7 @@ from napari_medfm.cli.exporting import export, train_check
 from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
 from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.prompts_file import FORMAT, read_objects
+from napari_medfm.cli.replaying import replay
 from napari_medfm.cli.terminal import (
     DAMAGED,
     NOT_WRITTEN,
@@ -218,6 +219,7 @@ app.command()(pretrain)
 app.command()(embed)
 app.command()(export)
 app.command("train-check")(train_check)
+session_app.command()(replay)
 
 
 @session_app.command("verify")
