@@ -239,6 +239,7 @@ def plan_of(dataset: "Dataset", name: str) -> "tuple[DatasetPlan, Mapping[str, C
 
 
 def meaning_of(plan: "DatasetPlan") -> "Meaning":
+    """Return what the values of the label maps of a data set mean."""
     from napari_medfm.evaluation.training_check import Meaning
     from napari_medfm.export.case import descendants
 
@@ -251,6 +252,7 @@ def meaning_of(plan: "DatasetPlan") -> "Meaning":
 
 
 def sample_of(source: "CaseSource", plan: "DatasetPlan") -> "Sample":
+    """Read a case as a network is trained on it."""
     from napari_medfm.evaluation.training_check import Sample, normalised
     from napari_medfm.export import class_map
     from napari_medfm.export.pairs import grey_images

@@ -12,8 +12,8 @@ from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.measures import Measures
 from napari_medfm.session.opening import journal_path, set_aside
 from napari_medfm.session.proposals import Pending, Proposals
-from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.record import Deed, SessionRecord, read_record
+from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.session.shaping import Plan, Shaping, SliceChange
