@@ -120,7 +120,12 @@ def _cases(
         raise ExportError(images.name, "is no folder", "Give a folder of images.")
     paths = find_images(images)
     if labels is None:
-        found = {path.name: partial(_from_session, path, _patient(path, pattern)) for path in paths if _annotated(path)}
+        digests = {path: _annotated(path) for path in paths}
+        found = {
+            path.name: partial(_from_session, path, digest, _patient(path, pattern))
+            for path, digest in digests.items()
+            if digest is not None
+        }
     else:
         kinds = _read_classes(classes)
         pairs = {path: _label_file(path, labels) for path in paths}
@@ -135,23 +140,24 @@ def _cases(
     return found
 
 
-def _annotated(path: Path) -> bool:
+def _annotated(path: Path) -> str | None:
+    """Return the fingerprint of an image that has a session."""
     from napari_medfm.session import AnnotationSession
     from napari_medfm.volume import fingerprint, open_volume
 
     try:
-        return AnnotationSession.exists(fingerprint(open_volume(path)))
+        digest = fingerprint(open_volume(path))
     except VolumeError as error:  # it cannot have been annotated either
         typer.echo(str(error), err=True)
-        return False
+        return None
+    return digest if AnnotationSession.exists(digest) else None
 
 
-def _from_session(path: Path, patient: str) -> "Case":
+def _from_session(path: Path, digest: str, patient: str) -> "Case":
     from napari_medfm.export import case_from_journal
-    from napari_medfm.volume import fingerprint, open_volume
+    from napari_medfm.volume import open_volume
 
-    volume = open_volume(path)
-    return case_from_journal([volume], fingerprint(volume), patient=patient, source=path)
+    return case_from_journal([open_volume(path)], digest, patient=patient, source=path)
 
 
 def _from_labels(path: Path, labels: Path, kinds: "Sequence[ObjectClass]", patient: str) -> "Case":
