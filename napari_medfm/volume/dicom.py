@@ -1,14 +1,10 @@
 """DICOM: the slices of a folder, sorted into stacks of which one is read.
 
-pydicom, an optional extra, is imported when the first series is read. Nothing that
-identifies the patient is kept: names, folders and free texts of a header go nowhere.
+Nothing that identifies the patient is kept: names, folders and free texts of a
+header go nowhere.
 """
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +14,7 @@ import numpy as np
 from napari_medfm.errors import GeometryError, UnreadableFileError, UnsupportedDataError, VolumeError
 from napari_medfm.volume.choices import choose
 from napari_medfm.volume.dicom_headers import TAGS, SliceHeader, slice_headers
+from napari_medfm.volume.dicom_library import quiet_pydicom
 from napari_medfm.volume.dicom_pixels import (
     PIXEL_FAULTS,
     check_codecs,
@@ -50,7 +47,7 @@ _SUBJECT = "DICOM folder"
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _LOOKED_AT = 32  # files of a folder that `is_dicom_folder` opens
 _NAMED = 5  # skipped files that a note lists
-_NO_IMAGES = {
+NO_IMAGES = {
     "SEG": "a segmentation",
     "RTSTRUCT": "contours",
     "RTDOSE": "a dose grid",
@@ -112,7 +109,7 @@ def read_dicom(path: Path, choice: int | None = None, limit: int | None = None) 
     ChoiceRequiredError
         Several stacks and no `choice`.
     """
-    with _quiet(_pydicom()) as pydicom:
+    with quiet_pydicom() as pydicom:
         stacks, skipped = _find(pydicom, path)
         stack = stacks[choose(_SUBJECT, "series", labels(stacks), choice)]
         volume = _read(stack, limit)
@@ -137,7 +134,7 @@ def dicom_slices(path: Path, like: Geometry) -> tuple[SliceHeader, ...]:
     UnreadableFileError, UnsupportedDataError
         As for `read_dicom`.
     """
-    with _quiet(_pydicom()) as pydicom:
+    with quiet_pydicom() as pydicom:
         stacks, _ = _find(pydicom, path)
     found = [arrangement for stack in stacks if (arrangement := _arranged_like(stack, like)) is not None]
     if len(found) == 1:
@@ -210,26 +207,6 @@ def _calibration(header: SliceHeader) -> str:
     return f"{unplaced}, nor how large its pixels are (uncalibrated): 1 mm is assumed"
 
 
-def _pydicom() -> ModuleType:
-    try:
-        return import_module("pydicom")
-    except ImportError as error:
-        step = 'Install it with "pip install napari-medfm[dicom]".'
-        raise UnsupportedDataError(_SUBJECT, "needs the package pydicom to be read", step) from error
-
-
-@contextmanager
-def _quiet(pydicom: ModuleType) -> Iterator[ModuleType]:
-    """Keep pydicom from quoting what it finds odd: the values of a header belong into no log."""
-    log = logging.getLogger("pydicom")
-    before, log.disabled = log.disabled, True
-    try:
-        with pydicom.config.disable_value_validation():
-            yield pydicom
-    finally:
-        log.disabled = before
-
-
 def _files(folder: Path) -> list[Path]:
     try:
         return sorted(file for file in folder.iterdir() if file.is_file())
@@ -272,8 +249,8 @@ def _read_headers(pydicom: ModuleType, file: Path) -> list[SliceHeader] | str:
         if _class(dataset) == _INDEX:
             return "the index of a medium (DICOMDIR)"
         modality = str(dataset.get("Modality", ""))
-        if modality in _NO_IMAGES:
-            return f"{_NO_IMAGES[modality]} ({modality})"
+        if modality in NO_IMAGES:
+            return f"{NO_IMAGES[modality]} ({modality})"
         if "Rows" in dataset:
             return list(slice_headers(file, dataset))
     except (*PIXEL_FAULTS, pydicom.errors.InvalidDicomError) as error:
