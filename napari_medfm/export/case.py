@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_medfm.errors import ExportError
 from napari_medfm.session import Extent, ObjectClass
-from napari_medfm.volume import Geometry, Plane, Volume
+from napari_medfm.volume import Geometry, Plane, Region, Volume
 from napari_medfm.volume.grids import grid_difference
 
 Labels = NDArray[np.unsignedinteger[Any]]
@@ -129,18 +129,30 @@ class Case:
         """Return where a class is, what lies inside it included."""
         return np.isin(self.labels, list(self.members(class_name)))
 
-    def object_mask(self, object_id: int) -> Mask:
-        """Return where an object is, objects inside it included."""
-        thing = next(thing for thing in self.objects if thing.id == object_id)
-        inner = {each.id for name in descendants(self.classes, thing.class_name) for each in self._of(name)}
-        mask: Mask = self.labels == object_id
-        covered = np.isin(self.labels, list(inner)) if inner and self.beneath else None
+    def object_mask(self, object_id: int, region: Region | None = None) -> Mask:
+        """Return where an object is, objects inside it included.
+
+        Parameters
+        ----------
+        object_id : int
+            The object.
+        region : Region, optional
+            A box; everything if not given.
+        """
+        box = region if region is not None else tuple(slice(0, size) for size in self.labels.shape)
+        labels = self.labels[box]
+        mask: Mask = labels == object_id
+        inside = self._inside(object_id) if self.beneath else []
+        covered = np.isin(labels, inside) if inside else None
         for level in self.beneath if covered is not None else ():
-            mask |= (level == object_id) & covered
+            mask |= (level[box] == object_id) & covered
         return mask
 
-    def _of(self, class_name: str) -> tuple[CaseObject, ...]:
-        return tuple(thing for thing in self.objects if thing.class_name == class_name)
+    def _inside(self, object_id: int) -> list[int]:
+        """Return the ids of the objects whose class is inside that of one."""
+        own = next(thing.class_name for thing in self.objects if thing.id == object_id)
+        inner = set(descendants(self.classes, own))
+        return [thing.id for thing in self.objects if thing.class_name in inner]
 
 
 CaseSource = Callable[[], Case]

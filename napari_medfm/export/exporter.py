@@ -1,7 +1,7 @@
 """What every form of training set has to offer, and what it is told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -86,7 +86,7 @@ class DatasetPlan:
     channels: tuple[str, ...]
     entries: tuple[Entry, ...]
     folds: tuple[Fold, ...] = ()
-    facts: Facts = Facts()
+    facts: Facts = field(default_factory=Facts)
 
     @property
     def values(self) -> Mapping[str, int]:
@@ -119,10 +119,13 @@ class Exporter(Protocol):
         What the command line calls it.
     title : str
         What people call it.
+    usage : str
+        A sentence or two in the card of a data set: how a trainer is given it.
     """
 
     name: str
     title: str
+    usage: str
 
     def check(self, case: Case, plan: DatasetPlan) -> None:
         """Refuse a case that the form, or a trainer that reads it, could not take, before anything is written.

@@ -8,6 +8,7 @@ from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.opening import journal_path, set_aside
+from napari_medfm.session.record import Deed, SessionRecord, read_record
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.session.state import (
@@ -22,6 +23,7 @@ from napari_medfm.session.verify import Recovery, VerifyReport, recover, verify
 __all__ = [
     "AnnotationSession",
     "CommitPolicy",
+    "Deed",
     "Extent",
     "LiveEvents",
     "LiveSegmentation",
@@ -30,11 +32,13 @@ __all__ = [
     "Recovery",
     "SegmentedObject",
     "SessionEvents",
+    "SessionRecord",
     "SessionState",
     "VerifyReport",
     "journal_path",
     "outstanding",
     "read_classes",
+    "read_record",
     "recover",
     "resolve",
     "set_aside",
