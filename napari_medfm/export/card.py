@@ -38,9 +38,7 @@ def write_card(folder: Path, exporter: Exporter, plan: DatasetPlan, counts: Sequ
     WriteError
         It was not written.
     """
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["plain"] = plain_text
     template = environment.from_string(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
     text = template.render(

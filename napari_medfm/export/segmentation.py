@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm import __version__
-from napari_medfm.errors import ExportError, UnsupportedDataError, WriteError
+from napari_medfm.errors import ExportError, UnreadableFileError, UnsupportedDataError, WriteError
 from napari_medfm.export.case import Case, Mask
 from napari_medfm.export.dicom_codes import class_code
 from napari_medfm.files import atomic_write
 from napari_medfm.volume import Geometry
 from napari_medfm.volume.dicom_headers import SliceHeader
 from napari_medfm.volume.dicom_library import quiet_pydicom
+from napari_medfm.volume.dicom_pixels import PIXEL_FAULTS
 from napari_medfm.volume.limits import check_memory
 from napari_medfm.volume.orientation import to_canonical, to_source
+from napari_medfm.volume.payload import FETCH_AGAIN
 
 UNDECIDED = "not annotated"
 """Label of the segment that holds what nobody decided."""
@@ -120,48 +122,57 @@ def write_segmentation(
     used = np.flatnonzero(masks.any(axis=(1, 2, 3)))
     used = used if used.size else np.arange(len(slices))
     with quiet_pydicom():
-        image = _build(library, segments, masks, used, slices, datasets)
+        image = _build(library, segments, _Frames(masks, used, slices), datasets)
+        image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = _measures(library, geometry)
 
         def verify(temporary: Path) -> None:
-            if not np.array_equal(read_frames(temporary, slices, datasets), masks):
+            instances = [str(dataset.SOPInstanceUID) for dataset in datasets]
+            if not np.array_equal(_read_frames(temporary, instances, slices), masks):
                 raise WriteError(path.name, "read back different from what was written", _STEP)
 
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, lambda temporary: image.save_as(temporary, enforce_file_format=True), verify)
 
 
-def read_frames(path: Path, slices: Sequence[SliceHeader], datasets: Sequence[Any]) -> NDArray[np.bool_]:
-    """Return the segments of a file on the slices that it refers to.
-
-    Returns
-    -------
-    ndarray of bool, (slices, rows, columns, segments)
-    """
-    library = _highdicom()
-    with quiet_pydicom():
-        image = library.seg.segread(path)
-        places = {"ignore_spatial_locations": True, "assert_missing_frames_are_empty": True}
-        if slices[0].frame is not None:
-            frames = [(header.frame or 0) + 1 for header in slices]
-            uid = str(datasets[0].SOPInstanceUID)
-            return np.asarray(image.get_pixels_by_source_frame(uid, frames, **places)).astype(bool)
-        uids = [str(dataset.SOPInstanceUID) for dataset in datasets]
-        return np.asarray(image.get_pixels_by_source_instance(uids, **places)).astype(bool)
-
-
-def read_masks(
-    path: Path, geometry: Geometry, slices: Sequence[SliceHeader], datasets: Sequence[Any]
-) -> tuple[Mask, ...]:
+def read_masks(path: Path, geometry: Geometry, slices: Sequence[SliceHeader]) -> tuple[Mask, ...]:
     """Return the mask of each segment of a file in canonical axes.
 
     Parameters
     ----------
-    path, geometry, slices, datasets
-        As for `write_segmentation`.
+    path : Path
+        A DICOM-SEG file.
+    geometry : Geometry
+        Of the image.
+    slices : sequence of SliceHeader
+        Of the image, to which the file refers, in the order of its source grid.
+
+    Raises
+    ------
+    UnreadableFileError
+        It cannot be read, or refers to other slices.
     """
     assert geometry.source is not None
-    frames = np.moveaxis(read_frames(path, slices, datasets), -1, 0)
-    return tuple(np.ascontiguousarray(to_canonical(segment.T, geometry.source)) for segment in frames)
+    try:
+        stored = _read_frames(path, [header.instance for header in slices], slices)
+    except (*PIXEL_FAULTS, import_module("pydicom").errors.InvalidDicomError) as error:
+        reason = f"cannot be read as a segmentation of its series ({type(error).__name__})"
+        raise UnreadableFileError(path.name, reason, FETCH_AGAIN) from error
+    source = geometry.source
+    return tuple(np.ascontiguousarray(to_canonical(mask.T, source)) for mask in np.moveaxis(stored, -1, 0))
+
+
+def _read_frames(path: Path, instances: Sequence[str], slices: Sequence[SliceHeader]) -> NDArray[np.bool_]:
+    """Return the segments of a file on slices whose files are called so, (slices, rows, columns, segments)."""
+    library = _highdicom()
+    places = {"ignore_spatial_locations": True, "assert_missing_frames_are_empty": True}
+    with quiet_pydicom():
+        image = library.seg.segread(path)
+        if not {str(uids[-1]) for uids in image.get_source_image_uids()} <= set(instances):
+            raise ValueError("refers to other images")
+        if slices[0].frame is None:
+            return np.asarray(image.get_pixels_by_source_instance(list(instances), **places)).astype(bool)
+        frames = [(header.frame or 0) + 1 for header in slices]
+        return np.asarray(image.get_pixels_by_source_frame(instances[0], frames, **places)).astype(bool)
 
 
 def one_dataset_each(slices: Sequence[SliceHeader], datasets: Mapping[Path, Any]) -> list[Any]:
@@ -184,20 +195,36 @@ def _frames(mask: Mask, geometry: Geometry) -> NDArray[np.bool_]:
     return np.asarray(to_source(mask, geometry.source).T)
 
 
-def _build(
-    library: ModuleType,
-    segments: Sequence[Segment],
-    masks: NDArray[np.bool_],
-    used: NDArray[Any],
-    slices: Sequence[SliceHeader],
-    datasets: Sequence[Any],
-) -> Any:
-    if slices[0].frame is None:
-        sources, pixels = [datasets[int(index)] for index in used], masks[used]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frames:
+    """Masks, (slices, rows, columns, segments), which of the slices hold something, and their headers."""
+
+    masks: NDArray[np.bool_]
+    used: NDArray[Any]
+    slices: Sequence[SliceHeader]
+
+
+def _measures(library: ModuleType, geometry: Geometry) -> Any:
+    """Return the size of a voxel, with the distance of slices for their thickness.
+
+    highdicom repeats what the source says; readers take the thickness for the distance, which in a source it seldom is.
+    """
+    assert geometry.source is not None
+    across, down, step = geometry.source.affine[:3, :3].T
+    normal = np.cross(across, down)
+    height = float(abs(step @ normal) / np.linalg.norm(normal))
+    sizes = float(np.linalg.norm(down)), float(np.linalg.norm(across))
+    return library.PixelMeasuresSequence(pixel_spacing=sizes, slice_thickness=height, spacing_between_slices=height)
+
+
+def _build(library: ModuleType, segments: Sequence[Segment], frames: _Frames, datasets: Sequence[Any]) -> Any:
+    masks = frames.masks
+    if frames.slices[0].frame is None:
+        sources, pixels = [datasets[int(index)] for index in frames.used], masks[frames.used]
     else:
         sources = list(datasets)
         pixels = np.zeros((int(datasets[0].NumberOfFrames), *masks.shape[1:]), bool)
-        pixels[[header.frame or 0 for header in slices]] = masks
+        pixels[[header.frame or 0 for header in frames.slices]] = masks
     return library.seg.Segmentation(
         source_images=sources,
         pixel_array=pixels,

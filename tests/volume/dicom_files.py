@@ -55,13 +55,14 @@ def write_series(folder, count=4, **fields):
     return write_slices(folder, [slice_dataset(index, **fields) for index in range(count)])
 
 
-def enhanced_dataset(indices, *, stacks=None, echoes=None, **fields):
+def enhanced_dataset(indices, *, stacks=None, rows=6, columns=5, **fields):
     """Return one multi-frame MR file whose frames lie as `slice_dataset` puts those of these indices."""
-    dataset = slice_dataset(0, ImagePositionPatient=None, ImageOrientationPatient=None, PixelSpacing=None)
+    without = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "PixelSpacing": None}
+    dataset = slice_dataset(0, rows=rows, columns=columns, **without)
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
     dataset.Modality, dataset.NumberOfFrames = "MR", len(indices)
     del dataset.RescaleSlope, dataset.RescaleIntercept, dataset.SliceThickness
-    dataset.PixelData = b"".join(pixels(index).tobytes() for index in indices)
+    dataset.PixelData = b"".join(pixels(index, rows, columns).tobytes() for index in indices)
     dataset.SharedFunctionalGroupsSequence = [
         item(
             PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
@@ -73,7 +74,7 @@ def enhanced_dataset(indices, *, stacks=None, echoes=None, **fields):
             PlanePositionSequence=[item(ImagePositionPatient=[-20, -30, 100 + 2.5 * index])],
             PixelValueTransformationSequence=[item(RescaleSlope=1, RescaleIntercept=-1024)],
             FrameContentSequence=[item(StackID=str(stacks[frame]) if stacks else "1")],
-            MREchoSequence=[item(EffectiveEchoTime=echoes[frame] if echoes else 20.0)],
+            MREchoSequence=[item(EffectiveEchoTime=20.0)],
         )
         for frame, index in enumerate(indices)
     ]
