@@ -93,7 +93,11 @@ def read_complete(file: Path, title: str) -> Any:
     """
     with quiet_pydicom() as pydicom:
         try:
-            return pydicom.dcmread(file)
+            dataset = pydicom.dcmread(file)
+            for keyword in ("SOPClassUID", "SOPInstanceUID"):
+                if not dataset.get(keyword):  # anonymisers have emptied it; the header of the file says it again
+                    setattr(dataset, keyword, dataset.file_meta.get(f"MediaStorage{keyword}", ""))
+            return dataset
         except (*PIXEL_FAULTS, pydicom.errors.InvalidDicomError) as error:
             reason = f"cannot be read as DICOM ({type(error).__name__})"
             raise UnreadableFileError(title, reason, FETCH_AGAIN) from error

@@ -60,7 +60,7 @@ class SliceHeader:
     frame : int or None
         Which frame of a multi-frame file, counted from 0; None if the file is the slice.
     instance, series : str
-        SOPInstanceUID, SeriesInstanceUID.
+        SOPInstanceUID, that of the file's own header if it is empty; SeriesInstanceUID.
     number : int
         SeriesNumber, 0 if missing.
     modality, photometric, frame_of_reference, transfer_syntax : str
@@ -173,7 +173,7 @@ def _frame_header(file: Path, dataset: Any, frame: int, groups: tuple[Any, Any])
 def _of_file(file: Path, dataset: Any) -> dict[str, Any]:
     return {
         "file": file,
-        "instance": str(dataset.get("SOPInstanceUID", "")),
+        "instance": str(dataset.get("SOPInstanceUID") or dataset.file_meta.get("MediaStorageSOPInstanceUID", "")),
         "series": str(dataset.get("SeriesInstanceUID", "")),
         "number": int(dataset.get("SeriesNumber") or 0),
         "modality": _known(str(dataset.get("Modality", ""))),

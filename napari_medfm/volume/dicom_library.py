@@ -10,6 +10,7 @@ from types import ModuleType
 
 from napari_medfm.errors import UnsupportedDataError
 
+_TALKERS = ("pydicom", "highdicom")
 _lock = threading.Lock()
 _users = 0
 _silence = ExitStack()
@@ -17,9 +18,10 @@ _silence = ExitStack()
 
 @contextmanager
 def quiet_pydicom() -> Iterator[ModuleType]:
-    """Give pydicom, which meanwhile neither logs nor warns: it quotes what it finds odd, and that may be a name.
+    """Give pydicom, which meanwhile neither logs nor warns, nor does highdicom.
 
-    Any number of threads may be inside; the last one to leave undoes it.
+    They quote what they find odd, and that may be a name. Any number of threads may be inside; the last one to
+    leave undoes it.
 
     Raises
     ------
@@ -40,11 +42,20 @@ def _enter(pydicom: ModuleType) -> None:
         _users += 1
         if _users == 1:
             _silence.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
+            warnings.filterwarnings("ignore", module=rf"({'|'.join(_TALKERS)})(\..*)?$")
             _silence.enter_context(pydicom.config.disable_value_validation())
-            log = logging.getLogger("pydicom")
-            _silence.callback(setattr, log, "disabled", log.disabled)
-            log.disabled = True
+            for log in _loggers():
+                _silence.callback(setattr, log, "disabled", log.disabled)
+                log.disabled = True
+
+
+def _loggers() -> list[logging.Logger]:
+    """Return the loggers there are of the two: one that is disabled does not silence those below it."""
+    return [logging.getLogger(name) for name in (*_TALKERS, *logging.root.manager.loggerDict) if _talks(name)]
+
+
+def _talks(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0] in _TALKERS
 
 
 def _leave() -> None:

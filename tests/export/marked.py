@@ -6,6 +6,7 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from napari_medfm.volume.dicom_library import quiet_pydicom
 from tests.volume.dicom_files import slice_dataset
 
 MARK = "CANARY"
@@ -78,7 +79,7 @@ def write_marked_series(folder, count=6):
     """Write a series under marked names of folders and files."""
     place = folder / f"{MARK}^FOLDER" / "series"
     place.mkdir(parents=True)
-    with pydicom.config.disable_value_validation():
+    with quiet_pydicom():
         for index in range(count):
             marked_slice(index).save_as(place / f"{MARK}_{index}.dcm", enforce_file_format=True)
     return place
