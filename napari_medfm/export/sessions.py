@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from napari_medfm.errors import ExportError
-from napari_medfm.export.case import Case, CaseObject
+from napari_medfm.export.case import Case, CaseObject, Labels
 from napari_medfm.export.provenance import provenance_of
-from napari_medfm.session import AnnotationSession, ObjectClass, SessionRecord, read_record
+from napari_medfm.session import AnnotationSession, Extent, ObjectClass, SessionRecord, read_record
 from napari_medfm.volume import Volume
 
 UNCLASSED = "object"
@@ -114,3 +114,47 @@ def _class_name(class_name: str | None, number: int, record: SessionRecord, name
         step = "Give it a class in the table of objects, or delete it."
         raise ExportError(name or "case", f"object {number} has no class", step)
     return UNCLASSED
+
+
+def case_from_labels(
+    volume: Volume,
+    labels: Labels,
+    classes: Sequence[ObjectClass],
+    *,
+    patient: str,
+    name: str = "",
+    source: Path | None = None,
+) -> Case:
+    """Return the case of a label file: value k is an object of the k-th class, and every slice was looked at.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    labels : ndarray of unsigned integers
+        On its grid.
+    classes : sequence of ObjectClass
+        Of the values from 1 on.
+    patient, name, source
+        As in `Case`.
+
+    Raises
+    ------
+    ExportError
+        A value is beyond the list.
+    """
+    values = [int(value) for value in np.unique(labels) if value]
+    if values and values[-1] > len(classes):
+        reason = f"holds the value {values[-1]}, and the list has {len(classes)} classes"
+        raise ExportError(name or "label file", reason, "Add the class, or choose the list that belongs to it.")
+    planes = volume.geometry.planes()
+    return Case(
+        patient=patient,
+        images=named_channels([volume]),
+        labels=labels,
+        objects=tuple(CaseObject(value, classes[value - 1].name) for value in values),
+        classes=tuple(classes),
+        extent={(kind.name, plane): Extent.ANNOTATED for kind in classes for plane in planes},
+        name=name,
+        source=source,
+    )
