@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_medfm.export import Case, CaseSource, Dataset, DatasetPlan, Exported
     from napari_medfm.session import ObjectClass
 
-_FORMS = "nnunet, decathlon, coco, nifti"
+_FORMS = "nnunet, decathlon, coco, dicom_seg, nifti"
 _LABELS = ("_labels", "_label", "_seg", "_mask")
 
 

@@ -35,7 +35,7 @@ _STEP = "Use another form, such as nifti."
 class DicomSeg:
     """De-identified series with a segmentation for each."""
 
-    name = "dicom-seg"
+    name = "dicom_seg"
     title = "DICOM-SEG"
     usage = (
         "`images` holds a folder for each case with its de-identified series, `segmentations` a DICOM-SEG file that "
@@ -87,7 +87,7 @@ def export_segmentation(case: Case, path: Path) -> None:
     """Write the objects of a case as a DICOM-SEG file that belongs to the original series.
 
     The file names the patient, the study and the series as the series itself does: that is how an archive
-    puts it where it belongs. To pass it on, export the training set `dicom-seg` instead.
+    puts it where it belongs. To pass it on, export the training set `dicom_seg` instead.
 
     Parameters
     ----------

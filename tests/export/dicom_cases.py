@@ -3,11 +3,11 @@
 from types import MappingProxyType
 
 import numpy as np
+from volume.dicom_files import slice_dataset, write_slices
 
 from napari_medfm.export import Case, CaseObject
 from napari_medfm.session import Extent, ObjectClass
 from napari_medfm.volume import Plane, open_volume
-from tests.volume.dicom_files import slice_dataset, write_slices
 
 CLASSES = (ObjectClass("liver"), ObjectClass("liver tumour", parent="liver"), ObjectClass("gadget"))
 STUDY = {"StudyInstanceUID": "1.2.7", "StudyDate": "", "StudyTime": "", "AccessionNumber": "", "StudyID": ""}
@@ -18,6 +18,27 @@ def write_complete_series(folder, count=6, **fields):
     """Write a series with all that a derived object has to repeat."""
     made = [slice_dataset(index, rows=12, columns=10, **STUDY, **PATIENT, **fields) for index in range(count)]
     return write_slices(folder, made)
+
+
+def as_series(folder, volume):
+    """Write a volume of int16 as a series, slices along its first axis, and return its folder."""
+    lps = volume.geometry.affine[:3] * np.array([[-1], [-1], [1]])
+    step, down, across = lps[:, :3].T
+    sizes = np.linalg.norm(down), np.linalg.norm(across)
+    made = [
+        slice_dataset(
+            index, **STUDY, **PATIENT, RescaleIntercept=0, PixelRepresentation=1, BitsStored=16, HighBit=15,
+            rows=plane.shape[0], columns=plane.shape[1], PixelData=plane.tobytes(), PixelSpacing=_numbers(sizes),
+            ImageOrientationPatient=_numbers([*(across / sizes[1]), *(down / sizes[0])]),
+            ImagePositionPatient=_numbers(lps[:, 3] + index * step),
+        )
+        for index, plane in enumerate(np.asarray(volume.array))
+    ]  # fmt: skip
+    return write_slices(folder, made)
+
+
+def _numbers(values):
+    return [float(f"{value:.10f}") for value in values]
 
 
 def annotated(folder, *, empty=False, seen=True):

@@ -5,9 +5,9 @@ import pydicom
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from volume.dicom_files import slice_dataset
 
 from napari_medfm.volume.dicom_library import quiet_pydicom
-from tests.volume.dicom_files import slice_dataset
 
 MARK = "CANARY"
 _TEXTS = {"PN", "LO", "SH", "LT", "ST", "UT", "UC", "UR", "AE", "CS"}

@@ -3,12 +3,12 @@
 import numpy as np
 import pydicom
 import pytest
+from volume.dicom_files import enhanced_dataset, pixels, slice_dataset, write_slices
 
 from napari_medfm.errors import ExportError
 from napari_medfm.export.deidentify import deidentify_folder
 from napari_medfm.pseudonyms import Pseudonyms
 from napari_medfm.volume import open_volume
-from tests.volume.dicom_files import enhanced_dataset, pixels, slice_dataset, write_slices
 
 from .marked import DATES, MARK, write_marked_series
 

@@ -1,18 +1,20 @@
-"""The training set `dicom-seg`: series without patients and their segmentations, written and read again."""
+"""The training set `dicom_seg`: series without patients and their segmentations, written and read again."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pydicom
 import pytest
+from suites.exporter import ExporterSuite
+from volume.dicom_files import CANARY
 
 from napari_medfm.errors import ExportError
 from napari_medfm.export import Case, CaseObject, Facts, Options, class_map, export_dataset, find_exporter, open_dataset
 from napari_medfm.session import ObjectClass
 from napari_medfm.volume import open_labels, open_volume
-from tests.volume.dicom_files import CANARY
 
-from .dicom_cases import annotated, write_complete_series
+from .dicom_cases import annotated, as_series, write_complete_series
 
 OPTIONS = Options(name="livers", facts=Facts(complete=False))
 
@@ -23,7 +25,7 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets")
     cases = [annotated(write_complete_series(folder / "scan")),
              annotated(write_complete_series(folder / "other", RescaleIntercept=-1000), seen=False)]  # fmt: skip
-    export_dataset(cases, find_exporter("dicom-seg"), folder / "livers", OPTIONS)
+    export_dataset(cases, find_exporter("dicom_seg"), folder / "livers", OPTIONS)
     return folder / "livers", cases
 
 
@@ -57,7 +59,7 @@ def test_classes_keep_their_parents_and_the_set_is_known_without_its_manifest(ex
     (folder / "medfm.json").rename(tmp_path / "aside")
     try:
         found = open_dataset(folder)
-        assert found.form == "dicom-seg"
+        assert found.form == "dicom_seg"
         assert found.cases[0]().classes == cases[0].classes
     finally:
         (tmp_path / "aside").rename(folder / "medfm.json")
@@ -95,6 +97,29 @@ def test_a_damaged_meaning_is_named(exported, tmp_path):
         legend.write_text(content)
 
 
+class TestDicomSeg(ExporterSuite):
+    """The suite of all forms; an image is written as a DICOM series first."""
+
+    keeps_channels = False
+    takes_pictures = False
+
+    @pytest.fixture
+    def exporter(self):
+        """Return it by its name."""
+        return find_exporter("dicom_seg")
+
+    @pytest.fixture
+    def prepare(self, tmp_path):
+        """Return the case on a series with its voxels, at its place."""
+        numbers = itertools.count()
+
+        def on_a_series(case):
+            folder = as_series(tmp_path / f"series{next(numbers)}", case.images["CT"])
+            return replace(case, images={"CT": open_volume(folder)}, source=folder)
+
+        return on_a_series
+
+
 @pytest.mark.shared_data
 def test_a_real_compressed_series_goes_out_and_comes_back(shared_data, tmp_path):
     folder = shared_data / "dicom" / "totalseg_ct"
@@ -105,7 +130,7 @@ def test_a_real_compressed_series_goes_out_and_comes_back(shared_data, tmp_path)
     classes = tuple(ObjectClass(name) for name in names.values())
     objects = tuple(CaseObject(number, name) for number, name in names.items())
     case = Case("anybody", {"CT": volume}, labels, objects, classes, source=folder / "series")
-    export_dataset([case], find_exporter("dicom-seg"), tmp_path / "real", replace(OPTIONS, facts=Facts(complete=True)))
+    export_dataset([case], find_exporter("dicom_seg"), tmp_path / "real", replace(OPTIONS, facts=Facts(complete=True)))
     (read,) = (source() for source in open_dataset(tmp_path / "real").cases)
     assert np.array_equal(read.labels, case.labels)
     assert np.array_equal(read.images["CT"].array, volume.array)

@@ -11,13 +11,13 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from highdicom.seg import segread
+from volume.dicom_files import enhanced_dataset, write_slices
 
 from napari_medfm.errors import ExportError, UnreadableFileError
 from napari_medfm.export.dicom_seg import export_segmentation
 from napari_medfm.export.segmentation import read_masks
 from napari_medfm.volume import open_volume
 from napari_medfm.volume.dicom import dicom_slices
-from tests.volume.dicom_files import enhanced_dataset, write_slices
 
 from .dicom_cases import PATIENT, STUDY, annotated, write_complete_series
 
