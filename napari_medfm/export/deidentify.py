@@ -1,6 +1,6 @@
 """DICOM images without their patients: folders in, folders out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,9 @@ class DeidentifiedFolder:
     refused: int = 0
 
 
-def deidentify_folder(source: Path, target: Path, pseudonyms: Pseudonyms) -> Iterator[DeidentifiedFolder]:
+def deidentify_folder(
+    source: Path, target: Path, pseudonyms: Pseudonyms, *, progress: Callable[[int, int], None] | None = None
+) -> DeidentifiedFolder:
     """Write de-identified copies of all DICOM images in a folder and in those inside it.
 
     Files and folders get new names. What is no image (reports, plans, contours, segmentations, other files) is not
@@ -58,11 +60,8 @@ def deidentify_folder(source: Path, target: Path, pseudonyms: Pseudonyms) -> Ite
         A new or empty folder, not inside the source.
     pseudonyms : Pseudonyms
         For patients and UIDs.
-
-    Yields
-    ------
-    DeidentifiedFolder
-        The same one, after each file.
+    progress : callable, optional
+        Given (done, all) after each file.
 
     Raises
     ------
@@ -73,14 +72,17 @@ def deidentify_folder(source: Path, target: Path, pseudonyms: Pseudonyms) -> Ite
     """
     _check_target(source, target)
     done = DeidentifiedFolder()
-    for number, file in enumerate(sorted(path for path in source.rglob("*") if path.is_file()), start=1):
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    for number, file in enumerate(files, start=1):
         title = f"file {number}"
         try:
             _copy(file, title, target, pseudonyms, done)
         except (ExportError, UnreadableFileError, UnsupportedDataError) as error:
             done.left_out[title] = error.reason
             done.refused += 1
-        yield done
+        if progress is not None:
+            progress(number, len(files))
+    return done
 
 
 def read_complete(file: Path, title: str) -> Any:

@@ -16,8 +16,7 @@ PSEUDONYMS = Pseudonyms(bytes(32))
 
 
 def copied(source, target):
-    *_, done = deidentify_folder(source, target, PSEUDONYMS)
-    return done
+    return deidentify_folder(source, target, PSEUDONYMS)
 
 
 @pytest.fixture(scope="module")
