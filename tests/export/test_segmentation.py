@@ -24,11 +24,12 @@ from .dicom_cases import PATIENT, STUDY, annotated, write_complete_series
 CONVERTER = Path(dcmqi.__file__).parent / "bin" / "segimage2itkimage"
 PAGE = Path(__file__).parents[2] / "docs" / "dicom.md"
 FAULTS = {
-    "F49": "ids 3, 10, 556 and 557",
-    "F50": "an object without voxels; a case without objects",
-    "F51": "an object with empty slices between its own",
-    "F52": "a series without a frame of reference",
+    "F49": ("objects 3, 10, 556 and 557", "segments 1 to 4; their Tracking IDs tell the ids"),
+    "F50": ("an object without voxels; a case without objects", "no segment; one empty segment of the first class"),
+    "F51": ("an object with empty slices between its own", "frames for its slices only, places by their positions"),
+    "F52": ("a series without a frame of reference", "one is made from the UID of the series"),
 }
+"""The table that docs/dicom.md shows; a test below is named after each."""
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +177,10 @@ def test_segmentations_that_dcmqi_wrote_are_read_as_dcmqi_reads_them(shared_data
     image = sitk.ReadImage(folder / "liver_seg.nrrd")
     assert mask.any()
     assert np.array_equal(mask, on_the_grid_of(volume.geometry, image))
+
+
+def test_the_page_tells_what_is_written_of_every_case():
+    page = PAGE.read_text(encoding="utf-8")
+    for fault, (holds, written) in FAULTS.items():
+        assert f"| {fault} | {holds} | {written} |" in page
+        assert any(name.startswith(f"test_{fault.lower()}_") for name in globals())
