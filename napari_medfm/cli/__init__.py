@@ -37,6 +37,7 @@ from napari_medfm.cli.exporting import export, train_check
 from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
 from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.prompts_file import FORMAT, read_objects
+from napari_medfm.cli.replaying import replay
 from napari_medfm.cli.terminal import (
     DAMAGED,
     NOT_WRITTEN,
@@ -220,6 +221,7 @@ app.command()(embed)
 app.command()(export)
 app.command()(deidentify)
 app.command("train-check")(train_check)
+session_app.command()(replay)
 
 
 @session_app.command("verify")
