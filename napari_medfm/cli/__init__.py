@@ -36,6 +36,7 @@ from napari_medfm.cli.evaluating import evaluate
 from napari_medfm.cli.exporting import export, train_check
 from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
 from napari_medfm.cli.pretraining import pretrain
+from napari_medfm.cli.projecting import project_app
 from napari_medfm.cli.prompts_file import FORMAT, read_objects
 from napari_medfm.cli.replaying import replay
 from napari_medfm.cli.terminal import (
@@ -108,6 +109,7 @@ session_app = typer.Typer(no_args_is_help=True, help="The journals of what was d
 app.add_typer(session_app, name="session")
 app.add_typer(cache_app, name="cache")
 app.add_typer(models_app, name="models")
+app.add_typer(project_app, name="project")
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Label file to write, .nii.gz or .nii.")]
 

@@ -16,6 +16,7 @@ from typing import Any
 from napari_medfm import __version__
 from napari_medfm.errors import ExportError, UnsupportedDataError
 from napari_medfm.pseudonyms import Pseudonyms
+from napari_medfm.volume.dicom_patient import identity
 from napari_medfm.volume.dicom_pixels import PIXEL_FAULTS
 
 EDITION = "2026c"
@@ -76,21 +77,13 @@ def deidentify(dataset: Any, pseudonyms: Pseudonyms) -> str:
     if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
         step = "Remove the writing from the image first; nobody but a person can check that it is gone."
         raise ExportError("DICOM image", "says that there is writing in its pixels (BurnedInAnnotation)", step)
-    patient = pseudonyms.patient(_identity(dataset))
+    patient = pseudonyms.patient(identity(dataset))
     _expose_pixels(dataset)
     _strip(dataset, pseudonyms)
     for part in _datasets(dataset):
         _apply_tables(part)
     _state(dataset, patient)
     return patient
-
-
-def _identity(dataset: Any) -> str:
-    """Return what is equal for one person: the id with its issuer; without an id, the study."""
-    own = str(dataset.get("PatientID", "") or "").strip()
-    if own:
-        return f"{own}\n{dataset.get('IssuerOfPatientID', '') or ''}"
-    return f"study {dataset.get('StudyInstanceUID', '')}"
 
 
 def _expose_pixels(dataset: Any) -> None:
