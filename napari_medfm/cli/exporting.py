@@ -87,12 +87,12 @@ def train_check(
     from napari_medfm.export import open_dataset
 
     found = open_dataset(dataset, verify=True)
-    plan, sources = _plan(found, dataset.name)
+    plan, sources = plan_of(found, dataset.name)
     if fold >= max(len(plan.folds), 1):
         raise typer.BadParameter(f"there are {len(plan.folds)}", param_hint="--fold")
-    meaning = _meaning(plan)
+    meaning = meaning_of(plan)
     parts = (plan.folds[fold].training, plan.folds[fold].validation) if plan.folds else ((), ())
-    training, validation = ([partial(_sample, sources[case], plan) for case in part] for part in parts)
+    training, validation = ([partial(sample_of, sources[case], plan) for case in part] for part in parts)
     check = TrainingCheck(training, validation, meaning, seconds=60 * minutes, seed=seed, steps=steps)
     _run(check)
     typer.echo(f"Trained on {check.used} of {len(training)} cases, judged on {len(validation)}.", err=True)
@@ -120,7 +120,12 @@ def _cases(
         raise ExportError(images.name, "is no folder", "Give a folder of images.")
     paths = find_images(images)
     if labels is None:
-        found = {path.name: partial(_from_session, path, _patient(path, pattern)) for path in paths if _annotated(path)}
+        digests = {path: _annotated(path) for path in paths}
+        found = {
+            path.name: partial(_from_session, path, digest, _patient(path, pattern))
+            for path, digest in digests.items()
+            if digest is not None
+        }
     else:
         kinds = _read_classes(classes)
         pairs = {path: _label_file(path, labels) for path in paths}
@@ -135,23 +140,24 @@ def _cases(
     return found
 
 
-def _annotated(path: Path) -> bool:
+def _annotated(path: Path) -> str | None:
+    """Return the fingerprint of an image that has a session."""
     from napari_medfm.session import AnnotationSession
     from napari_medfm.volume import fingerprint, open_volume
 
     try:
-        return AnnotationSession.exists(fingerprint(open_volume(path)))
+        digest = fingerprint(open_volume(path))
     except VolumeError as error:  # it cannot have been annotated either
         typer.echo(str(error), err=True)
-        return False
+        return None
+    return digest if AnnotationSession.exists(digest) else None
 
 
-def _from_session(path: Path, patient: str) -> "Case":
+def _from_session(path: Path, digest: str, patient: str) -> "Case":
     from napari_medfm.export import case_from_journal
-    from napari_medfm.volume import fingerprint, open_volume
+    from napari_medfm.volume import open_volume
 
-    volume = open_volume(path)
-    return case_from_journal([volume], fingerprint(volume), patient=patient, source=path)
+    return case_from_journal([open_volume(path)], digest, patient=patient, source=path)
 
 
 def _from_labels(path: Path, labels: Path, kinds: "Sequence[ObjectClass]", patient: str) -> "Case":
@@ -225,7 +231,7 @@ def _row(done: "Exported", name: str) -> Row:
     }
 
 
-def _plan(dataset: "Dataset", name: str) -> "tuple[DatasetPlan, Mapping[str, CaseSource]]":
+def plan_of(dataset: "Dataset", name: str) -> "tuple[DatasetPlan, Mapping[str, CaseSource]]":
     """Return the plan of a data set, made anew if another program wrote it, and how to read each case."""
     from napari_medfm.export import Options
     from napari_medfm.export.planning import plan_dataset, sketch
@@ -238,7 +244,8 @@ def _plan(dataset: "Dataset", name: str) -> "tuple[DatasetPlan, Mapping[str, Cas
     return plan, dict(zip((entry.id for entry in plan.entries), sources.values(), strict=True))
 
 
-def _meaning(plan: "DatasetPlan") -> "Meaning":
+def meaning_of(plan: "DatasetPlan") -> "Meaning":
+    """Return what the values of the label maps of a data set mean."""
     from napari_medfm.evaluation.training_check import Meaning
     from napari_medfm.export.case import descendants
 
@@ -250,7 +257,8 @@ def _meaning(plan: "DatasetPlan") -> "Meaning":
     return Meaning(members, plan.ignore)
 
 
-def _sample(source: "CaseSource", plan: "DatasetPlan") -> "Sample":
+def sample_of(source: "CaseSource", plan: "DatasetPlan") -> "Sample":
+    """Read a case as a network is trained on it."""
     from napari_medfm.evaluation.training_check import Sample, normalised
     from napari_medfm.export import class_map
     from napari_medfm.export.pairs import grey_images

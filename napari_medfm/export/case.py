@@ -1,5 +1,6 @@
 """One annotated case as every exporter gets it and every reader of a data set returns it."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +106,7 @@ class Case:
         if unknown:
             reason = f"holds object {unknown[0].id} of the class {unknown[0].class_name!r}, which it does not define"
             raise ExportError(self.title, reason, "Give the object a class of the list.")
-        strangers = set(np.unique(self.labels).tolist()) - {0, *(thing.id for thing in self.objects)}
+        strangers = set(count_values(self.labels)) - {0, *(thing.id for thing in self.objects)}
         if strangers:
             reason = f"holds the label {min(strangers)}, which no object has"
             raise ExportError(self.title, reason, "Open the labels in a session, and name its objects.")
@@ -171,3 +172,15 @@ def descendants(classes: tuple[ObjectClass, ...], class_name: str) -> tuple[str,
         return False
 
     return tuple(kind.name for kind in classes if inside(kind.name))
+
+
+def count_values(array: NDArray[Any]) -> dict[int, int]:
+    """Return how often each value of a label map occurs; values in a row are looked at once."""
+    counts: Counter[int] = Counter()
+    for part in array:
+        flat = part.reshape(-1)
+        starts = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))
+        values, places = np.unique(flat[starts], return_inverse=True)
+        lengths = np.bincount(places, weights=np.diff(starts, append=flat.size), minlength=values.size)
+        counts.update(dict(zip(values.astype(int).tolist(), lengths.astype(int).tolist(), strict=True)))
+    return dict(counts)

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from napari_medfm.export.case import Case
+from napari_medfm.export.case import Case, count_values
 from napari_medfm.export.exporter import DatasetPlan, Entry
 from napari_medfm.export.maps import class_map, seen_planes
 
@@ -74,23 +72,24 @@ class Counts:
 def count(case: Case, entry: Entry, plan: DatasetPlan) -> Counts:
     """Count what is in a case."""
     geometry = case.geometry
-    mapped = class_map(case, plan)
+    mapped = count_values(class_map(case, plan))
+    held = count_values(case.labels)
     return Counts(
         entry,
         plan.part(entry),
         geometry.shape[::-1],
         geometry.spacing[::-1],
         geometry.known,
-        {kind.name: _tally(case, kind.name) for kind in plan.classes},
-        float(np.count_nonzero(mapped == plan.ignore) / mapped.size),
+        {kind.name: _tally(case, kind.name, held) for kind in plan.classes},
+        mapped.get(plan.ignore, 0) / case.labels.size,
         sum(not thing.accepted for thing in case.objects),
         case.provenance,
     )
 
 
-def _tally(case: Case, name: str) -> Tally:
+def _tally(case: Case, name: str, held: Mapping[int, int]) -> Tally:
     geometry = case.geometry
-    voxels = int(np.count_nonzero(case.class_mask(name)))
+    voxels = sum(held.get(number, 0) for number in case.members(name))
     ml = voxels * prod(geometry.spacing) / 1000 if geometry.ndim == 3 else 0.0
     objects = sum(thing.class_name == name for thing in case.objects)
     return Tally(objects, ml, voxels, len(seen_planes(case, name)))

@@ -9,6 +9,9 @@ from napari_medfm.export.exporter import DatasetPlan
 from napari_medfm.session import Extent
 from napari_medfm.volume import Plane
 
+_LARGEST_TABLE = 1 << 20
+"""Ids up to this are looked up in a table."""
+
 
 def class_map(case: Case, plan: DatasetPlan) -> Labels:
     """Return the value of the innermost class at each voxel; `DatasetPlan.ignore` where nobody decided.
@@ -35,9 +38,15 @@ def class_map(case: Case, plan: DatasetPlan) -> Labels:
 
 def _mapped(case: Case, values: Mapping[int, int]) -> Labels:
     width = np.min_scalar_type(max(values.values(), default=0))
-    ids, places = np.unique(case.labels, return_inverse=True)
-    table = np.array([values.get(int(number), 0) for number in ids], width)
-    mapped: Labels = table[places].reshape(case.labels.shape)
+    largest = max(values, default=0)
+    if largest < _LARGEST_TABLE:
+        table = np.zeros(largest + 1, width)
+        table[list(values)] = list(values.values())
+        mapped: Labels = table[case.labels]
+        return mapped
+    mapped = np.zeros(case.labels.shape, width)
+    for number, value in values.items():
+        mapped[case.labels == number] = value
     return mapped
 
 
@@ -55,7 +64,10 @@ def undecided(case: Case, plan: DatasetPlan, class_name: str) -> Mask | None:
         return case.ignored
     if plan.facts.complete:
         return None
-    unknown = ~_seen(case, class_name)
+    seen = _seen(case, class_name)
+    if seen.all():
+        return None
+    unknown = ~seen
     around = {kind.name for kind in plan.classes if class_name in descendants(plan.classes, kind.name)}
     open_to = [0, *(thing.id for thing in case.objects if thing.class_name in around)]
     unknown &= np.isin(case.labels, open_to)

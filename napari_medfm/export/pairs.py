@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
-from numpy.typing import NDArray
 
 from napari_medfm.errors import ExportError, WriteError
-from napari_medfm.export.case import Case, CaseObject, Labels, Mask
+from napari_medfm.export.case import Case, CaseObject, Labels, Mask, count_values
 from napari_medfm.export.manifest import Manifest, read_provenance
 from napari_medfm.export.planning import channel_names
 from napari_medfm.session import Extent, ObjectClass
@@ -100,7 +98,7 @@ def check_pair(geometry: Geometry, mapped: Labels, images: Sequence[Path], label
         image = nib.load(path)
         if image.shape[:3] != held.shape[:3] or not np.allclose(image.affine, held.affine, rtol=0, atol=_AFFINE):
             raise WriteError(path.name, "does not lie on its label map after writing", _STEP)
-    expected, found = (dict(zip(*_counts(array), strict=True)) for array in (mapped, values))
+    expected, found = count_values(mapped), count_values(values)
     if expected != found:
         raise WriteError(labels.name, "holds other numbers of voxels after writing", _STEP)
     marked = [value for value in expected if value]
@@ -111,11 +109,6 @@ def check_pair(geometry: Geometry, mapped: Labels, images: Sequence[Path], label
         lies = apply_affine(held.affine, voxels).mean(axis=0)
         if np.abs(meant - lies).max() > _LANDMARK:
             raise WriteError(labels.name, f"has label {rarest} elsewhere in the patient after writing", _STEP)
-
-
-def _counts(array: NDArray[Any]) -> tuple[list[int], list[int]]:
-    values, counts = np.unique(array, return_counts=True)
-    return values.astype(int).tolist(), counts.tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +168,7 @@ def read_pair(pair: Pair, legend: Legend, folder: Path, manifest: Manifest | Non
     labels = np.array(open_labels(pair.labels, volumes[0]))
     ignored = labels == legend.ignore if legend.ignore is not None else np.zeros(labels.shape, bool)
     labels[ignored] = 0
-    values = [int(value) for value in np.unique(labels) if value]
+    values = sorted(value for value in count_values(labels) if value)
     unknown = [value for value in values if value not in legend.values]
     if unknown:
         raise ExportError(pair.labels.name, f"holds the label {unknown[0]}, which is not declared", "Declare it.")

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from napari_medfm.errors import ExportError
-from napari_medfm.export.case import Case
+from napari_medfm.export.case import Case, count_values
 from napari_medfm.export.exporter import DatasetPlan, Entry, Facts
 from napari_medfm.export.naming import distinct_names, safe_name
 from napari_medfm.export.splitting import Outline, divide, hold_out
@@ -63,7 +61,7 @@ class Sketch:
 
 def sketch(case: Case) -> Sketch:
     """Return what a plan needs to know of a case."""
-    held = set(np.unique(case.labels).tolist())
+    held = set(count_values(case.labels))
     present = frozenset(kind.name for kind in case.classes if held & case.members(kind.name))
     return Sketch(case.name, case.patient, channel_names(case), case.classes, present)
 

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from napari_medfm.errors import ExportError
-from napari_medfm.export.case import Case, CaseObject, Labels
+from napari_medfm.export.case import Case, CaseObject, Labels, count_values
 from napari_medfm.export.provenance import provenance_of
 from napari_medfm.session import AnnotationSession, Extent, ObjectClass, SessionRecord, read_record
 from napari_medfm.volume import Volume
@@ -78,7 +76,7 @@ def case_from_record(
         An object has no class, though there are classes.
     """
     classes = record.state.classes or (ObjectClass(UNCLASSED),)
-    held = {int(number) for level in record.levels for number in np.unique(level)} - {0}
+    held = {number for level in record.levels for number in count_values(level)} - {0}
     objects = tuple(
         CaseObject(thing.id, _class_name(thing.class_name, thing.id, record, name), thing.accepted)
         for thing in record.state.objects.values()
@@ -143,7 +141,7 @@ def case_from_labels(
     ExportError
         A value is beyond the list.
     """
-    values = [int(value) for value in np.unique(labels) if value]
+    values = sorted(value for value in count_values(labels) if value)
     if values and values[-1] > len(classes):
         reason = f"holds the value {values[-1]}, and the list has {len(classes)} classes"
         raise ExportError(name or "label file", reason, "Add the class, or choose the list that belongs to it.")

@@ -25,7 +25,7 @@ def sample(seed, shape=(40, 48), *, mirrored=False):
 
 def check(make=sample, **changes):
     sources = [partial(make, seed) for seed in range(8)]
-    options = {"seconds": 100, "steps": 80} | changes
+    options = {"seconds": 100, "steps": 120} | changes
     return TrainingCheck(sources[:5], sources[5:], MEANING, **options)
 
 

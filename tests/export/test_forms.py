@@ -12,9 +12,9 @@ import pytest
 from suites.exporter import CLASSES, ExporterSuite, make_case, oblique
 
 from napari_medfm.errors import ExportError
-from napari_medfm.export import export_dataset, find_exporter, open_dataset
+from napari_medfm.export import case_from_labels, class_map, export_dataset, find_exporter, open_dataset
 from napari_medfm.session import ObjectClass
-from napari_medfm.volume import Geometry
+from napari_medfm.volume import Geometry, open_labels, open_volume
 
 
 class TestNnUNet(ExporterSuite):
@@ -213,3 +213,17 @@ def test_classes_with_names_that_a_form_keeps_for_itself_are_refused(tmp_path):
     for name in ("nnunet", "decathlon"):
         with pytest.raises(ExportError, match="keeps for itself"):
             export_dataset([make_case(classes=classes)], find_exporter(name), tmp_path / name)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["nnunet", "coco"])
+def test_a_real_oblique_volume_comes_back_where_it_was(shared_data, tmp_path, name):
+    folder = shared_data / "train" / "niivue_brain_mr_3d"
+    volume = open_volume(folder / "images" / "flair_ms.nii.gz")
+    labels = open_labels(folder / "masks" / "flair_ms.nii.gz", volume)
+    case = case_from_labels(volume, labels, CLASSES[:1], patient="one")
+    plan = export_dataset([case], find_exporter(name), tmp_path / "out").plan
+    (source,) = open_dataset(tmp_path / "out").cases
+    found = source()
+    np.testing.assert_array_equal(class_map(found, plan), class_map(case, plan))
+    np.testing.assert_allclose(found.geometry.affine, volume.geometry.affine, rtol=0, atol=1e-5)
