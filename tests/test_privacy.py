@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from volume.dicom_files import slice_dataset, write_slices
 
 from napari_medfm import cli
-from napari_medfm.export import Facts, Options, case_from_session, export_dataset, find_exporter
+from napari_medfm.export import Facts, Options, case_from_session, export_dataset, find_exporter, open_dataset
 from napari_medfm.export.segmentation import read_masks
 from napari_medfm.session import AnnotationSession, ObjectClass
 from napari_medfm.settings import load_settings
@@ -114,6 +114,14 @@ def test_a_segmentation_for_the_archive_is_told_to_name_the_patient(tmp_path, ru
     assert "names the patient as the series does" in run("session", "export", source, "-o", tmp_path / "labels.dcm")
     (mask,) = read_masks(tmp_path / "labels.dcm", case.geometry, dicom_slices(source, case.geometry))
     assert np.array_equal(mask, case.object_mask(1))
+
+
+def test_series_of_one_patient_in_two_folders_are_one_patient_in_a_set(tmp_path, run):
+    for name, shift, patient in (("a", 0, "1"), ("b", 1, "1"), ("c", 2, "2")):
+        annotate(write_complete_series(tmp_path / "in" / name, RescaleIntercept=shift, PatientID=patient))
+    run("export", tmp_path / "in", "-o", tmp_path / "set", "--format", "nifti", "--complete")
+    plan = open_dataset(tmp_path / "set").manifest.plan
+    assert [entry.patient for entry in plan.entries] == ["patient_0001", "patient_0001", "patient_0002"]
 
 
 def test_images_that_cannot_be_made_safe_are_told_by_number_and_code(tmp_path, run):

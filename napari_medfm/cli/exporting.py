@@ -52,9 +52,9 @@ def export(  # noqa: PLR0913 - each argument is an option of the command
 ) -> list[Row]:
     """Make a training set of the annotated images of a folder, checked after writing.
 
-    Cases are numbered: names of files may hold names of patients. Who is the same patient is found in the file's name
-    by --patients; where it finds nothing, every image counts as a patient of its own. Voxels of slices that nobody
-    marked as looked at are to be ignored in training, unless --complete.
+    Cases are numbered: names of files may hold names of patients. Who is the same patient is told by the id in DICOM
+    files, else found in the file's name by --patients; where that finds nothing, every image counts as a patient of
+    its own. Voxels of slices that nobody marked as looked at are to be ignored in training, unless --complete.
     """
     from napari_medfm.export import Facts, Options, export_dataset, find_exporter
 
@@ -194,6 +194,12 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def _patient(path: Path, pattern: re.Pattern[str]) -> str:
     """Return what tells a patient apart; it is replaced by a pseudonym before anything is written."""
+    from napari_medfm.pseudonyms import load_pseudonyms
+    from napari_medfm.volume.dicom_patient import read_identity
+
+    said = read_identity(path)
+    if said is not None:
+        return load_pseudonyms().patient(said)
     found = pattern.search(path.name)
     return path.name if found is None else found.group(found.re.groups and 1)
 

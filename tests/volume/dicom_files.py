@@ -43,7 +43,7 @@ def pixels(index, rows=6, columns=5):
 
 def write_slices(folder, datasets, names=None):
     """Write slices under names that say nothing of their order, and return the folder."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     order = np.random.default_rng(0).permutation(len(datasets))
     for position, dataset in zip(order, datasets, strict=True):
         dataset.save_as(folder / f"IM{position:04d}", enforce_file_format=True)
