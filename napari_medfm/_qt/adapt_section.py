@@ -142,6 +142,7 @@ class AdaptSection(Section):
             button.setCheckable(True)
             self._models.addButton(button)
         self.versions = choice()
+        self.versions.setAccessibleName("Version")
         self.versions.setToolTip("Adapters saved before, of this case and of others; none is ever overwritten")
         self.use = CompactButton("Use", "Work with the chosen version")
         self.licence = Line(tip="The licence of the base model holds for its adapters")

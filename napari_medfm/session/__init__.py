@@ -17,6 +17,7 @@ from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.measures import Measures
 from napari_medfm.session.opening import journal_path, set_aside
 from napari_medfm.session.proposals import Pending, Proposals
+from napari_medfm.session.record import Deed, SessionRecord, read_record
 from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
@@ -36,6 +37,7 @@ __all__ = [
     "AdaptingEvents",
     "AnnotationSession",
     "CommitPolicy",
+    "Deed",
     "Example",
     "Examples",
     "Extent",
@@ -59,6 +61,7 @@ __all__ = [
     "Replayed",
     "SegmentedObject",
     "SessionEvents",
+    "SessionRecord",
     "SessionState",
     "Shaping",
     "SliceChange",
@@ -69,6 +72,7 @@ __all__ = [
     "journal_path",
     "outstanding",
     "read_classes",
+    "read_record",
     "recover",
     "replay",
     "resolve",

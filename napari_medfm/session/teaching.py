@@ -147,7 +147,7 @@ class Teaching:
         self.filling.fill(self.class_name, known, plane, reach)
 
     def next_plane(self, after: Plane | None = None) -> Plane | None:
-        """Return the slice where labelling is expected to bring most, or the next one after a slice; None if unknown."""
+        """Return the slice where labelling is expected to bring most, or the next after a slice; None if unknown."""
         order = [each.plane for each in self.filling.suggestions]
         if not order:
             return None
