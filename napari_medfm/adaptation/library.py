@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -41,6 +42,18 @@ class Listed:
     facts: AdapterFacts
     digest: str
 
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return what is known of a file in a library.
+
+        Raises
+        ------
+        AdapterError
+            No adapter, damaged, or of a later version.
+        """
+        facts, digest = read_facts(path)
+        return cls(path, _version(path), facts, digest)
+
 
 class AdapterLibrary:
     """A folder of adapters: one folder for each structure, one file for each version. None is ever overwritten.
@@ -69,13 +82,13 @@ class AdapterLibrary:
     def list(self, structure: str | None = None) -> tuple[Listed, ...]:
         """Return all adapters, or those of one structure; newest versions first. Damaged files are left out."""
         found = []
-        for path in sorted(self._folder.glob(f"*/*{SUFFIX}")):
+        for path in sorted(self._folder.glob(f"*/[0-9]*{SUFFIX}")):  # nothing that a crash left half written
             try:
-                facts, digest = read_facts(path)
+                listed = Listed.of(path)
             except AdapterError:
                 continue
-            if structure is None or facts.structure == structure:
-                found.append(Listed(path, _version(path), facts, digest))
+            if structure is None or listed.facts.structure == structure:
+                found.append(listed)
         return tuple(sorted(found, key=lambda each: (each.facts.structure, -each.version)))
 
 

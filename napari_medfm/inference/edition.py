@@ -299,7 +299,7 @@ def pack(name: str, embedding: ImageEmbedding) -> bytes:
     """
     # safetensors writes the memory as it lies: another order would come back scrambled.
     arrays = {key: np.asarray(array, order="C") for key, array in embedding.arrays.items()}
-    shape = [int(size) for size in embedding.image_shape]
+    shape = [int(size) for size in embedding.shape]
     metadata = {"name": name, "image_shape": json.dumps(shape), "encoder_digest": embedding.encoder_digest}
     if embedding.aspect != 1:
         metadata["aspect"] = repr(float(embedding.aspect))
@@ -319,7 +319,7 @@ def unpack(name: str, content: bytes) -> ImageEmbedding:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         metadata = header["__metadata__"]
         its_name, encoder_digest = metadata["name"], metadata["encoder_digest"]
-        rows, columns = json.loads(metadata["image_shape"])
+        shape = tuple(int(size) for size in json.loads(metadata["image_shape"]))
         aspect = float(metadata.get("aspect", 1.0))
     except (SafetensorError, KeyError, TypeError) as error:
         msg = "not an embedding"
@@ -327,7 +327,7 @@ def unpack(name: str, content: bytes) -> ImageEmbedding:
     if its_name != name:
         msg = "the embedding of another key"
         raise ValueError(msg)
-    return ImageEmbedding(arrays, (rows, columns), encoder_digest, aspect)
+    return ImageEmbedding(arrays, shape, encoder_digest, aspect=aspect)
 
 
 def _open_index(path: Path) -> sqlite3.Connection:

@@ -1,5 +1,8 @@
 """What the panel's buttons do to the image that is open."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from _napari.canvas import CONTROL
@@ -15,6 +18,7 @@ from napari_medfm.volume import PRESETS, Volume, Window, write_labels
 from .conftest import ORGAN, OTHER
 
 pytestmark = pytest.mark.qt
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_registered_image_feeds_the_model_over_the_same_labels(used_room, small_volume):
@@ -202,3 +206,15 @@ def test_labels_of_a_file_open_as_objects(used_room, small_volume, small_labels,
     room.panel.labels_import_requested.emit()
     room.wait(lambda: len(room.session.state.objects) == 3)
     assert np.array_equal(room.session.labels, small_labels)
+
+
+def test_the_readme_tells_of_every_key_and_of_no_other(used_room):
+    section = README.split("## Keys", 1)[1].split("\n## ", 1)[0]
+    rows = [row for row in section.splitlines() if row.startswith("| <kbd>")]
+    told = [
+        "+".join(re.findall(r"<kbd>(.+?)</kbd>", chord))
+        for row in rows
+        for chord in re.findall(r"<kbd>.+?</kbd>(?:\+<kbd>.+?</kbd>)*", row.split("|")[1])
+    ]
+    assert len(told) == len(set(told))
+    assert set(told) == {str(key) for key in used_room.case.workspace.layers.objects.keymap}

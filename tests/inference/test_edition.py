@@ -27,7 +27,7 @@ def test_unpacking_gives_back_what_was_packed(whole):
 
 
 def test_the_shape_of_pixels_is_kept():
-    tall = ImageEmbedding({"a": np.ones(3, np.float32)}, (7, 9), "d", 2.5)
+    tall = ImageEmbedding({"a": np.ones(3, np.float32)}, (7, 9), "d", aspect=2.5)
     assert unpack("name", pack("name", tall)).aspect == 2.5
 
 

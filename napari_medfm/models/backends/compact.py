@@ -130,7 +130,7 @@ class CompactModel:
         found = self._home.run(lambda: self._encode(whole.picture(picture)))
         features = found[0].to(torch.float16).contiguous().cpu().numpy()
         arrays = {"features": features, "picture": _packed(picture)}
-        return ImageEmbedding(arrays, shape, self._spec.encoder_digest, aspect)
+        return ImageEmbedding(arrays, shape, self._spec.encoder_digest, aspect=aspect)
 
     @torch.inference_mode()
     def decode(

@@ -80,7 +80,9 @@ class RandomWalker:
         It walks from pixel to pixel, whatever their shape.
         """
         check_image(image)
-        return ImageEmbedding({"image": image.copy()}, (image.shape[0], image.shape[1]), SPEC.encoder_digest, aspect)
+        return ImageEmbedding(
+            {"image": image.copy()}, (image.shape[0], image.shape[1]), SPEC.encoder_digest, aspect=aspect
+        )
 
     def decode(
         self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None

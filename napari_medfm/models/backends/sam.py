@@ -160,7 +160,7 @@ class SamModel(SamBase):
             x = run(partial(self._advance, block, x))
         stored = x.float().cpu().numpy().astype(self._spec.precision)
         digest = self._spec.encoder_digest
-        return [ImageEmbedding({"features": np.ascontiguousarray(one)}, shape, digest, aspect) for one in stored]
+        return [ImageEmbedding({"features": np.ascontiguousarray(one)}, shape, digest, aspect=aspect) for one in stored]
 
     @torch.inference_mode()
     def _advance(self, block: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

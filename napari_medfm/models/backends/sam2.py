@@ -146,7 +146,7 @@ class Sam2(SamBase):
         yield
         levels = self._advance(partial(_pyramid, self._sam), stages)
         stored = [level[0].float().contiguous().cpu().numpy().astype(self._spec.precision) for level in levels]
-        return ImageEmbedding(dict(zip(CHANNELS, stored, strict=True)), shape, self._spec.encoder_digest, aspect)
+        return ImageEmbedding(dict(zip(CHANNELS, stored, strict=True)), shape, self._spec.encoder_digest, aspect=aspect)
 
     def _advance(self, block: Callable[[Any], Any], x: Tensor | list[Tensor]) -> Any:
         return self._home.run(lambda: self._run(block, x))
