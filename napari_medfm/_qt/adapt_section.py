@@ -123,6 +123,7 @@ class AdaptSection(Section):
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Training")
         self.curve = QLabel()
+        self.curve.setScaledContents(True)
         self.curve.setMinimumWidth(1)  # else the last curve decides how narrow the panel can be
         self.curve.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.curve.setAccessibleName("Curve of training")
@@ -141,6 +142,7 @@ class AdaptSection(Section):
             button.setCheckable(True)
             self._models.addButton(button)
         self.versions = choice()
+        self.versions.setAccessibleName("Version")
         self.versions.setToolTip("Adapters saved before, of this case and of others; none is ever overwritten")
         self.use = CompactButton("Use", "Work with the chosen version")
         self.licence = Line(tip="The licence of the base model holds for its adapters")

@@ -4,6 +4,8 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as with_changes
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from napari_medfm.evaluation.training_check import Meaning, Sample, TrainingCheck
     from napari_medfm.export import Case, CaseSource, Dataset, DatasetPlan, Exported
     from napari_medfm.session import ObjectClass
+    from napari_medfm.volume import Volume
 
 _FORMS = "nnunet, decathlon, coco, dicom_seg, nifti"
 _LABELS = ("_labels", "_label", "_seg", "_mask")
@@ -36,6 +39,9 @@ def export(  # noqa: PLR0913 - each argument is an option of the command
     patients: Annotated[
         str, typer.Option(help="Expression that finds the patient in a file's name, such as '^([^_]+)_'.")
     ] = r"sub-([A-Za-z0-9]+)",
+    channel: Annotated[
+        str, typer.Option(help="What the images are, such as CT or MR: nnU-Net normalises by it. Default: as they say.")
+    ] = "",
     folds: Annotated[int, typer.Option(min=2, help="Folds for cross-validation, by patient.")] = 5,
     test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the cases to hold out, by patient.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the divisions.")] = 0,
@@ -59,7 +65,7 @@ def export(  # noqa: PLR0913 - each argument is an option of the command
     from napari_medfm.export import Facts, Options, export_dataset, find_exporter
 
     exporter = find_exporter(form)
-    found = _cases(images, labels, classes, _pattern(patients))
+    found = _cases(images, labels, classes, _Reading(_pattern(patients), channel))
     facts = Facts(description, reference, licence, complete)
     options = Options(folds=folds, test=test, seed=seed, facts=facts)
     with bar("Exporting") as move:
@@ -105,9 +111,7 @@ def _run(check: "TrainingCheck") -> None:
             move(round(100 * share), 100)
 
 
-def _cases(
-    images: Path, labels: Path | None, classes: Path | None, pattern: re.Pattern[str]
-) -> "Mapping[str, CaseSource]":
+def _cases(images: Path, labels: Path | None, classes: Path | None, reading: "_Reading") -> "Mapping[str, CaseSource]":
     """Return how to read each case, by the name of its file."""
     from napari_medfm.export import open_dataset
     from napari_medfm.export.manifest import MANIFEST
@@ -122,7 +126,7 @@ def _cases(
     if labels is None:
         digests = {path: _annotated(path) for path in paths}
         found = {
-            path.name: partial(_from_session, path, digest, _patient(path, pattern))
+            path.name: partial(reading.from_session, path, digest)
             for path, digest in digests.items()
             if digest is not None
         }
@@ -130,7 +134,7 @@ def _cases(
         kinds = _read_classes(classes)
         pairs = {path: _label_file(path, labels) for path in paths}
         found = {
-            path.name: partial(_from_labels, path, label, kinds, _patient(path, pattern))
+            path.name: partial(reading.from_labels, path, label, kinds)
             for path, label in pairs.items()
             if label is not None
         }
@@ -153,19 +157,41 @@ def _annotated(path: Path) -> str | None:
     return digest if AnnotationSession.exists(digest) else None
 
 
-def _from_session(path: Path, digest: str, patient: str) -> "Case":
-    from napari_medfm.export import case_from_journal
-    from napari_medfm.volume import open_volume
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a case is made of an image: who the patient is, and what the image is."""
 
-    return case_from_journal([open_volume(path)], digest, patient=patient, source=path)
+    pattern: re.Pattern[str]
+    channel: str
 
+    def from_session(self, path: Path, digest: str) -> "Case":
+        from napari_medfm.export import case_from_journal
 
-def _from_labels(path: Path, labels: Path, kinds: "Sequence[ObjectClass]", patient: str) -> "Case":
-    from napari_medfm.export import case_from_labels
-    from napari_medfm.volume import open_labels, open_volume
+        return case_from_journal([self._open(path)], digest, patient=self._patient(path), source=path)
 
-    volume = open_volume(path)
-    return case_from_labels(volume, open_labels(labels, volume), kinds, patient=patient, source=path)
+    def from_labels(self, path: Path, labels: Path, kinds: "Sequence[ObjectClass]") -> "Case":
+        from napari_medfm.export import case_from_labels
+        from napari_medfm.volume import open_labels
+
+        volume = self._open(path)
+        return case_from_labels(volume, open_labels(labels, volume), kinds, patient=self._patient(path), source=path)
+
+    def _open(self, path: Path) -> "Volume":
+        from napari_medfm.volume import open_volume
+
+        volume = open_volume(path)
+        return with_changes(volume, modality=self.channel) if self.channel else volume
+
+    def _patient(self, path: Path) -> str:
+        """Return what tells a patient apart; it is replaced by a pseudonym before anything is written."""
+        from napari_medfm.pseudonyms import load_pseudonyms
+        from napari_medfm.volume.dicom_patient import read_identity
+
+        said = read_identity(path)
+        if said is not None:
+            return load_pseudonyms().patient(said)
+        found = self.pattern.search(path.name)
+        return path.name if found is None else found.group(found.re.groups and 1)
 
 
 def _label_file(path: Path, folder: Path) -> Path | None:
@@ -190,18 +216,6 @@ def _pattern(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise typer.BadParameter(f"is no regular expression: {error}", param_hint="--patients") from error
-
-
-def _patient(path: Path, pattern: re.Pattern[str]) -> str:
-    """Return what tells a patient apart; it is replaced by a pseudonym before anything is written."""
-    from napari_medfm.pseudonyms import load_pseudonyms
-    from napari_medfm.volume.dicom_patient import read_identity
-
-    said = read_identity(path)
-    if said is not None:
-        return load_pseudonyms().patient(said)
-    found = pattern.search(path.name)
-    return path.name if found is None else found.group(found.re.groups and 1)
 
 
 def _write_key(path: Path, files: Sequence[str], done: "Exported") -> None:

@@ -9,6 +9,7 @@ from napari_medfm.export.exporter import DatasetPlan, Entry, Facts
 from napari_medfm.export.naming import distinct_names, safe_name
 from napari_medfm.export.splitting import Outline, divide, hold_out
 from napari_medfm.session import ObjectClass
+from napari_medfm.volume import fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Sketch:
         That it defines.
     present : frozenset of str
         Names of the classes that occur in it, those around them included.
+    image : str
+        Fingerprint of its first image.
     """
 
     name: str
@@ -57,13 +60,15 @@ class Sketch:
     channels: tuple[str, ...]
     classes: tuple[ObjectClass, ...]
     present: frozenset[str]
+    image: str = ""
 
 
 def sketch(case: Case) -> Sketch:
     """Return what a plan needs to know of a case."""
     held = set(count_values(case.labels))
     present = frozenset(kind.name for kind in case.classes if held & case.members(kind.name))
-    return Sketch(case.name, case.patient, channel_names(case), case.classes, present)
+    image = str(case.provenance.get("image_sha256") or fingerprint(next(iter(case.images.values()))))
+    return Sketch(case.name, case.patient, channel_names(case), case.classes, present, image)
 
 
 def channel_names(case: Case) -> tuple[str, ...]:
@@ -87,8 +92,9 @@ def plan_dataset(sketches: Sequence[Sketch], name: str, options: Options) -> Dat
     for one in sketches:
         _check_channels(one, sketches[0])
     ids = distinct_names((one.name for one in sketches), "case")
-    persons = {patient: f"patient_{k:04d}" for k, patient in enumerate(_ordered(sketches), start=1)}
-    outlines = [Outline(key, one.patient, one.present) for key, one in zip(ids, sketches, strict=True)]
+    patients = same_patients(sketches)
+    persons = {patient: f"patient_{k:04d}" for k, patient in enumerate(dict.fromkeys(patients), start=1)}
+    outlines = [Outline(key, who, one.present) for key, who, one in zip(ids, patients, sketches, strict=True)]
     test = hold_out(outlines, options.test, options.seed)
     folds = divide([outline for outline in outlines if outline.id not in test], options.folds, options.seed)
     entries = tuple(Entry(outline.id, persons[outline.patient], outline.id in test) for outline in outlines)
@@ -127,8 +133,23 @@ def merge_classes(lists: Iterable[tuple[ObjectClass, ...]]) -> tuple[ObjectClass
 def _check_channels(one: Sketch, first: Sketch) -> None:
     if one.channels != first.channels:
         reason = f"has the images {', '.join(one.channels)}, and the first case has {', '.join(first.channels)}"
-        raise ExportError(one.name or "case", reason, "Give every case the same images, in the same order.")
+        raise ExportError(one.name or "case", reason, "Give every case the same images in the same order, named alike.")
 
 
-def _ordered(sketches: Sequence[Sketch]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.patient for one in sketches))
+def same_patients(sketches: Sequence[Sketch]) -> tuple[str, ...]:
+    """Return the patient of each case; who has the same image as somebody else is the same patient, whatever was said.
+
+    The copy of a file under another name would otherwise be trained on and tested on.
+    """
+    leaders = {one.patient: one.patient for one in sketches}
+    owners: dict[str, str] = {}
+
+    def leader(patient: str) -> str:
+        while leaders[patient] != patient:
+            patient = leaders[patient]
+        return patient
+
+    for one in sketches:
+        if one.image:
+            leaders[leader(one.patient)] = leader(owners.setdefault(one.image, one.patient))
+    return tuple(leader(one.patient) for one in sketches)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from napari_medfm import __version__
 from napari_medfm.errors import ExportError
 from napari_medfm.export.case import Case, CaseObject, Labels, count_values
 from napari_medfm.export.provenance import provenance_of
 from napari_medfm.session import AnnotationSession, Extent, ObjectClass, SessionRecord, read_record
-from napari_medfm.volume import Volume
+from napari_medfm.volume import Volume, is_ct
 
 UNCLASSED = "object"
 """Class of every object of a session that has no classes at all."""
@@ -97,10 +98,14 @@ def case_from_record(
 
 
 def named_channels(volumes: Sequence[Volume]) -> Mapping[str, Volume]:
-    """Return images by what they are, ``CT`` or ``MR``, never by the names of their files."""
+    """Return images by what they are, ``CT`` or ``MR``, never by the names of their files.
+
+    nnU-Net normalises what is called CT in its own way; an image that does not say what it is counts as CT if its
+    values are those of Hounsfield units.
+    """
     names: dict[str, Volume] = {}
     for volume in volumes:
-        kind = volume.modality or "image"
+        kind = volume.modality or ("CT" if is_ct(volume) else "image")
         names[kind if kind not in names else f"{kind}_{len(names) + 1}"] = volume
     return names
 
@@ -154,5 +159,6 @@ def case_from_labels(
         classes=tuple(classes),
         extent={(kind.name, plane): Extent.ANNOTATED for kind in classes for plane in planes},
         name=name,
+        provenance={"software": f"napari-medfm {__version__}", "imported_labels": True},
         source=source,
     )

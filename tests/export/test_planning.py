@@ -2,7 +2,7 @@ import pytest
 
 from napari_medfm.errors import ExportError
 from napari_medfm.export import Options
-from napari_medfm.export.planning import Sketch, merge_classes, plan_dataset
+from napari_medfm.export.planning import Sketch, merge_classes, plan_dataset, same_patients
 from napari_medfm.session import ObjectClass
 
 LIVER = (ObjectClass("liver"),)
@@ -50,3 +50,9 @@ def test_patients_get_new_pseudonyms_and_cases_safe_names():
     assert plan.name == "My_set"
     assert plan.values == {"liver": 1}
     assert plan.ignore == 2
+
+
+def test_a_copy_of_an_image_is_of_the_same_patient_whatever_it_is_called():
+    cases = [("a", "1"), ("b", "2"), ("c", "1"), ("b", "3"), ("d", "3"), ("e", "4"), ("f", "")]
+    sketches = [Sketch("", patient, ("CT",), LIVER, frozenset(), image) for patient, image in cases]
+    assert same_patients(sketches) == ("a", "b", "a", "b", "b", "e", "f")
