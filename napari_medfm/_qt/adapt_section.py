@@ -283,9 +283,9 @@ class AdaptSection(Section):
         teaching = self._teaching
         if teaching is None or teaching.adapting.busy:
             return ""
-        known, positives = teaching.adapting.in_use, teaching.examples.positives
+        known = teaching.adapting.in_use
         if teaching.adapting.offered:
-            return f"{positives} slices are labelled: adapt the model, and it fills the rest."
+            return f"{len(teaching.examples.chosen)} slices are complete: adapt the model, and it fills the rest."
         if known is not None:
             return describe_readout(known.listed.facts)
         return f"Label {teaching.class_name or 'a structure'} on three slices or more, far apart, then adapt."
