@@ -131,14 +131,19 @@ class Walk:
 
     def correct(self, most: int) -> int:
         """Correct the slices the model is least sure of, until one held the structure; return how many it were."""
-        for count in range(1, most + 1):
+        looked: list[int] = []
+        while len(looked) < most:
             index = int(self._case.workspace.bridge.plane.index)
             self.label(index)
+            looked.append(index)
             if self._truth[index].any():
                 break
-            driver.wait(lambda: index not in {each.plane.index for each in self._teaching.filling.suggestions}, LONGEST)  # noqa: B023
+            driver.wait(lambda: self._is_ranked_without(looked), LONGEST)
             self.look_next()
-        return count
+        return len(looked)
+
+    def _is_ranked_without(self, looked: list[int]) -> bool:
+        return set(looked).isdisjoint(int(each.plane.index) for each in self._teaching.filling.suggestions)
 
     def roll_back(self) -> int:
         """Use the first version again; return which one is in use then."""
