@@ -145,6 +145,16 @@ class Walk:
     def _is_ranked_without(self, looked: list[int]) -> bool:
         return set(looked).isdisjoint(int(each.plane.index) for each in self._teaching.filling.suggestions)
 
+    def accept_sure(self) -> str:
+        """Accept the surer half of what is proposed; return how many slices it was, of how many."""
+        slices = self._teaching.proposals.slices(self._name).values()
+        sure = sorted(each.confidence for pending in slices for each in pending.proposals)
+        self._panel.proposals.sure.setValue(round(sure[len(sure) // 2] - 0.005, 2))
+        self.press(self._panel.proposals.accept_above)
+        driver.settle(300)
+        left = sum(len(each.proposals) for each in self._teaching.proposals.slices(self._name).values())
+        return f"{len(sure) - left} of {len(sure)}"
+
     def roll_back(self) -> int:
         """Use the first version again; return which one is in use then."""
         adapting = self._teaching.adapting
@@ -230,8 +240,8 @@ def walk(run: report.Run, desk: driver.Desk, truth: np.ndarray, name: str) -> bo
     walker.picture("adapted-again")
     walker.fill()
     run.detail(f"{name}: Dice of the volume after the correction", round(walker.score(), 3))
-    walker.press(desk.widget.panel.proposals.accept_above)
-    driver.settle(300)
+    accepted = walker.accept_sure()
+    run.detail(f"{name}: slices accepted at once, of those proposed", accepted)
     walker.picture("accepted")
     back = walker.roll_back()
     walker.picture("rolled-back")
