@@ -10,6 +10,7 @@ from napari_medfm.adaptation.adapter import Adapter, AdapterFacts, Readout
 from napari_medfm.adaptation.filling import Filled, clean, cleaned, entropy, fill, propose
 from napari_medfm.adaptation.finding import Finding, Found, probability_of
 from napari_medfm.adaptation.library import AdapterLibrary, Listed, read_adapter, read_facts, write_adapter
+from napari_medfm.adaptation.shelf import Shelved, SupportShelf, read_slice
 from napari_medfm.adaptation.suggestions import Suggestion, suggest
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
 from napari_medfm.adaptation.training import Adaptation, Progress, Recipe, adaptable
@@ -27,8 +28,10 @@ __all__ = [
     "Progress",
     "Readout",
     "Recipe",
+    "Shelved",
     "Suggestion",
     "SupportSet",
+    "SupportShelf",
     "SupportSlice",
     "adaptable",
     "clean",
@@ -39,6 +42,7 @@ __all__ = [
     "propose",
     "read_adapter",
     "read_facts",
+    "read_slice",
     "suggest",
     "write_adapter",
 ]
