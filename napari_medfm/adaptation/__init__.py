@@ -13,6 +13,7 @@ from napari_medfm.adaptation.library import AdapterLibrary, Listed, read_adapter
 from napari_medfm.adaptation.suggestions import Suggestion, suggest
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
 from napari_medfm.adaptation.training import Adaptation, Progress, Recipe, adaptable
+from napari_medfm.adaptation.variation import Variation, make_ahead
 
 __all__ = [
     "Adaptation",
@@ -30,10 +31,12 @@ __all__ = [
     "Suggestion",
     "SupportSet",
     "SupportSlice",
+    "Variation",
     "adaptable",
     "clean",
     "cleaned",
     "fill",
+    "make_ahead",
     "propose",
     "read_adapter",
     "read_facts",

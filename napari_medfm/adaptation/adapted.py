@@ -1,6 +1,5 @@
 """A model with an adapter: asked as before, and able to find the structure by itself."""
 
-import hashlib
 from collections.abc import Generator
 from dataclasses import replace
 
@@ -8,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.adaptation.adapter import Adapter, combined_digest
-from napari_medfm.adaptation.finding import Found, as_answer, find, heeding, parts_of, probability_of
+from napari_medfm.adaptation.finding import Found, as_answer, find, parts_of, probability_of
 from napari_medfm.adaptation.networks import Head
+from napari_medfm.adaptation.support import embedding_digest
 from napari_medfm.errors import AdapterError
 from napari_medfm.models import EncodesInSteps, ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.adaptable import Adaptable
@@ -88,13 +88,7 @@ class AdaptedModel:
         if not self.active:
             return self._base.decode(embedding, prompts, previous)
         meant = self._meant(embedding, prompts) if previous is None else None
-        answer = self._decoding.decode(embedding, prompts, meant or previous)
-        if meant is None or not all(prompt.positive for prompt in prompts):
-            return answer
-        mask = heeding(answer.mask, meant.mask, self.probability(embedding))
-        return replace(
-            answer, masks=mask[None], low_res=answer.logits[None], qualities=answer.qualities.max(keepdims=True)
-        )
+        return self._decoding.decode(embedding, prompts, meant or previous)
 
     def probability(self, embedding: ImageEmbedding) -> NDArray[np.float32]:
         """Return the probability of the structure at each pixel, (rows, columns), as the head sees it.
@@ -105,7 +99,7 @@ class AdaptedModel:
             The embedding is another encoder's.
         """
         check_embedding(embedding, self._base.spec.encoder_digest)
-        return self._maps.get(_digest(embedding), lambda: self._look(embedding))
+        return self._maps.get(embedding_digest(embedding), lambda: self._look(embedding))
 
     def find(self, embedding: ImageEmbedding) -> Found:
         """Find the structure without prompts; the decoder looks again at what the head found.
@@ -139,10 +133,3 @@ class AdaptedModel:
 def _inside(embedding: ImageEmbedding, click: Point) -> bool:
     place = voxel_at(click.position)
     return all(0 <= index < size for index, size in zip(place, embedding.image_shape, strict=True))
-
-
-def _digest(embedding: ImageEmbedding) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(embedding.arrays):
-        digest.update(np.ascontiguousarray(embedding.arrays[name]).data)
-    return digest.digest()

@@ -21,7 +21,9 @@ from napari_medfm.adaptation.head_training import HeadTraining
 from napari_medfm.adaptation.networks import FINER, Head, Prototypes
 from napari_medfm.adaptation.readout import read_out
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
+from napari_medfm.adaptation.variation import Variation
 from napari_medfm.errors import AdapterError
+from napari_medfm.inference import EmbeddingStore
 from napari_medfm.models import ImageEmbedding, PromptableModel
 from napari_medfm.models.adaptable import Adaptable, Look
 from napari_medfm.simulation import dice
@@ -64,6 +66,11 @@ class Recipe:
     decoder_steps: int = 80
     head_batch: int = 3
     decoder_batch: int = 1
+
+    @property
+    def variation(self) -> Variation:
+        """The altered copies that it asks for, see `make_ahead`."""
+        return Variation(self.copies, self.mirrored, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,8 @@ class Adaptation:
         How.
     turn : int
         Counts adaptations of this structure, so that each judges by another slice.
+    store : EmbeddingStore, optional
+        Holds the altered copies that were made ahead, see `make_ahead`, and gets those that were not.
 
     Raises
     ------
@@ -129,11 +138,20 @@ class Adaptation:
         The slices were embedded by another encoder.
     """
 
-    def __init__(self, model: Adaptable, support: SupportSet, recipe: Recipe | None = None, turn: int = 0) -> None:
+    def __init__(
+        self,
+        model: Adaptable,
+        support: SupportSet,
+        recipe: Recipe | None = None,
+        turn: int = 0,
+        *,
+        store: EmbeddingStore | None = None,
+    ) -> None:
         if support.encoder_digest != model.spec.encoder_digest:
             reason = f"was labelled on embeddings of another model than {model.spec.title}"
             raise AdapterError(support.structure, reason, "Embed the slices with this model.")
         self._model, self._support, self._recipe = model, support, recipe or Recipe()
+        self._store = store
         self._judged = support.split(turn)[1]
         self._stopping = threading.Event()
         self._clock = _Clock(_planned(self._recipe, support))
@@ -193,10 +211,9 @@ class Adaptation:
         made = prepare(
             self._model,
             self._support,
-            copies=recipe.copies,
-            mirrored=recipe.mirrored,
+            recipe.variation,
             cells=self._model.trainable_decoder().cells,
-            seed=recipe.seed,
+            store=self._store,
         )
         for done, examples in enumerate(made, start=1):
             if examples is not None:

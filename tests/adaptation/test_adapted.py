@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from napari_medfm.adaptation import AdaptedModel, Adapter
-from napari_medfm.adaptation.finding import heeding
 from napari_medfm.errors import AdapterError, ModelError
 from napari_medfm.models import EncodesInSteps, PromptableModel
 from napari_medfm.models.steps import finish
@@ -112,10 +111,3 @@ def test_a_removing_click_is_heeded_even_where_the_head_is_sure(adapted):
     mask = adapted.decode(embedding, prompts).mask
     assert not mask[round(removed[0]), round(removed[1])]
     assert mask[round(CENTRE[0]), round(CENTRE[1])]
-
-
-def test_where_the_head_is_sure_its_word_stands():
-    probability = np.array([[0.01, 0.3, 0.7, 0.99]], np.float32)
-    part = probability > 0.5
-    for drawn, expected in (([1, 1, 0, 0], [0, 1, 0, 1]), ([0, 0, 1, 1], [0, 0, 1, 1])):
-        assert heeding(np.array([drawn], bool), part, probability).tolist() == [[bool(value) for value in expected]]

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from napari_medfm.adaptation import Variation
 from napari_medfm.adaptation.episodes import SURE, DecoderTraining
 from napari_medfm.adaptation.examples import prepare
 from napari_medfm.adaptation.objective import answer_loss, mask_loss
 
 from .discs import support_on
 
+ORIGINALS = Variation(copies=0)
+
 
 @pytest.fixture(scope="module")
 def examples(compact, support):
-    return list(prepare(compact, support, copies=0, mirrored=False, cells=96, seed=0))[-1]
+    return list(prepare(compact, support, ORIGINALS, cells=96))[-1]
 
 
 def training_on(model, examples, steps, seed=0):
@@ -62,9 +65,7 @@ def test_equal_seeds_move_alike(compact, examples):
 
 
 def test_of_the_sam_family_the_attention_stays(sam):
-    examples = list(
-        prepare(sam, support_on(sam, (1, 2)), copies=0, mirrored=False, cells=sam.trainable_decoder().cells, seed=0)
-    )[-1]
+    examples = list(prepare(sam, support_on(sam, (1, 2)), ORIGINALS, cells=sam.trainable_decoder().cells))[-1]
     training = training_on(sam, examples, 2)
     assert training.batch == 1
     training.step()
