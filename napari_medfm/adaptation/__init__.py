@@ -10,9 +10,10 @@ from napari_medfm.adaptation.adapter import Adapter, AdapterFacts, Readout
 from napari_medfm.adaptation.filling import Proposal, clean, cleaned, fill, propose
 from napari_medfm.adaptation.finding import Finding, Found
 from napari_medfm.adaptation.library import AdapterLibrary, Listed, read_adapter, read_facts, write_adapter
+from napari_medfm.adaptation.progress import Progress
 from napari_medfm.adaptation.suggestions import Suggestion, suggest
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
-from napari_medfm.adaptation.training import Adaptation, Progress, Recipe, adaptable
+from napari_medfm.adaptation.training import Adaptation, Recipe, adaptable
 from napari_medfm.adaptation.variation import Variation, make_ahead
 
 __all__ = [

@@ -18,6 +18,7 @@ from napari_medfm.models.recent import Recent
 from napari_medfm.prompts import Point, PromptSet, voxel_at
 
 _KEPT = 8  # maps of probabilities
+_AT_A_LOSS = 0.5  # Dice of the head, below which clicks are taken as they are
 
 
 class AdaptedModel:
@@ -25,7 +26,7 @@ class AdaptedModel:
 
     It encodes as its base does, so that stored embeddings stay valid. With the adapter off it answers bit by bit as
     its base. With it on, prompts are answered by the adapted decoder; first clicks on what the head found are
-    understood as meant for that.
+    understood as meant for that, unless the head was at a loss on the slice that it was judged by.
 
     Parameters
     ----------
@@ -90,6 +91,11 @@ class AdaptedModel:
         meant = self._meant(embedding, prompts) if previous is None else None
         return self._decoding.decode(embedding, prompts, meant or previous)
 
+    @property
+    def _knows(self) -> bool:
+        score = self._adapter.facts.head_dice
+        return score is None or score >= _AT_A_LOSS
+
     def probability(self, embedding: ImageEmbedding) -> NDArray[np.float32]:
         """Return the probability of the structure at each pixel, (rows, columns), as the head sees it.
 
@@ -121,7 +127,7 @@ class AdaptedModel:
         clicks = [prompt for prompt in prompts if isinstance(prompt, Point) and prompt.positive]
         others = any(not isinstance(prompt, Point) for prompt in prompts)
         inside = all(_inside(embedding, click) for click in clicks)
-        if others or not clicks or not inside:
+        if others or not clicks or not inside or not self._knows:
             return None
         probability = self.probability(embedding)
         for part in parts_of(probability, several=self._adapter.facts.several):

@@ -83,6 +83,8 @@ class AdapterFacts:
         Of all draws.
     readout : Readout, optional
         None if one labelled slice was all there was.
+    head_dice : float, optional
+        Of the head's map on the slice of the read-out, before that was learned from, too; None if there is none.
     created : str
         Time, ISO 8601, UTC; empty if not told.
     format : int
@@ -104,6 +106,7 @@ class AdapterFacts:
     seconds: float
     seed: int
     readout: Readout | None = None
+    head_dice: float | None = None
     created: str = ""
     format: int = FORMAT
 

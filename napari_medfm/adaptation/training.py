@@ -3,8 +3,6 @@
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from time import perf_counter
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from napari_medfm.adaptation.examples import Examples, Target, prepare
 from napari_medfm.adaptation.finding import Finder, Found, find, probability_of
 from napari_medfm.adaptation.head_training import HeadTraining
 from napari_medfm.adaptation.networks import FINER, Head, Prototypes
+from napari_medfm.adaptation.progress import Clock, Phase, Progress
 from napari_medfm.adaptation.readout import read_out
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
 from napari_medfm.adaptation.variation import Variation
@@ -28,10 +27,7 @@ from napari_medfm.models import ImageEmbedding, PromptableModel
 from napari_medfm.models.adaptable import Adaptable, Look
 from napari_medfm.simulation import dice
 
-Phase = Literal["prepare", "head", "decoder", "judge", "settle"]
-
 _SETTLING = 1.0  # steps with the judged slice, in those without it
-_TRAINING = 0.8  # of the time; the rest is for judging
 _JUDGING = 20  # answers, roughly
 _CLEARLY = 0.1  # difference of two Dice values of one slice that is not noise
 _SUREST = 1e-3  # a probability that is certain
@@ -47,7 +43,7 @@ class Recipe:
     seed : int
         Of all draws: equal seeds on one machine give equal adapters, unless time runs out.
     seconds : float
-        Of work after which training ends with what it has.
+        Of work there are; training ends in time with what it has.
     copies : int
         Altered copies of each slice that are embedded, where embeddings keep the picture.
     mirrored : bool
@@ -63,7 +59,7 @@ class Recipe:
     copies: int = 8
     mirrored: bool = False
     head_steps: int = 110
-    decoder_steps: int = 80
+    decoder_steps: int = 160
     head_batch: int = 3
     decoder_batch: int = 1
 
@@ -71,36 +67,6 @@ class Recipe:
     def variation(self) -> Variation:
         """The altered copies that it asks for, see `make_ahead`."""
         return Variation(self.copies, self.mirrored, self.seed)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far adapting is.
-
-    Attributes
-    ----------
-    phase : str
-        ``prepare`` embeds altered copies; ``head`` and ``decoder`` train; ``judge`` reads out; ``settle`` trains
-        on the judged slice too.
-    done, total : int
-        Steps of this phase.
-    loss : float, optional
-        Of a step of training.
-    validation : float, optional
-        Dice of the head on the judged slice, where it was just looked at.
-    seconds : float
-        Of work so far, the time given to others not counted.
-    left : float
-        Seconds of work still to come, estimated from this phase.
-    """
-
-    phase: Phase
-    done: int
-    total: int
-    loss: float | None = None
-    validation: float | None = None
-    seconds: float = 0.0
-    left: float = 0.0
 
 
 def adaptable(model: PromptableModel) -> Adaptable:
@@ -154,9 +120,10 @@ class Adaptation:
         self._store = store
         self._judged = support.split(turn)[1]
         self._stopping = threading.Event()
-        self._clock = _Clock(_planned(self._recipe, support))
+        self._clock = Clock(self._recipe.seconds, _planned(self._recipe, support))
         self._trained = 0
         self._prototypes: Prototypes | None = None
+        self._head_dice: float | None = None
         self.adapter: Adapter | None = None
 
     @property
@@ -191,9 +158,8 @@ class Adaptation:
                 return
             yield self._clock.stamp(progress)
 
-    @property
-    def _is_over(self) -> bool:
-        return self._stopping.is_set() or self._clock.seconds > _TRAINING * self._recipe.seconds
+    def _is_over(self, phase: Phase) -> bool:
+        return self._stopping.is_set() or self._clock.is_over(phase)
 
     def _run(self) -> Iterator[Progress]:
         examples = yield from self._prepare()
@@ -202,8 +168,9 @@ class Adaptation:
         decoder = yield from self._train_decoder(learned, head)
         readout = None
         if self._judged is not None:
+            self._head_dice = self._validate(self._judged, head.average)
             readout = yield from self._judge(self._judged, head, decoder)
-            yield from self._settle(examples, head, decoder)
+            yield from self._settle(examples, head)
         self.adapter = self._adapter(head, decoder, readout)
 
     def _prepare(self) -> Generator[Progress, None, Examples]:
@@ -241,7 +208,7 @@ class Adaptation:
         best: tuple[float, dict[str, Tensor]] = 0.0, {}
         for progress in self._train("head", training, recipe.head_steps):
             yield progress
-            if self._judged is not None and (progress.done % _VALIDATE == 0 or self._is_over):
+            if self._judged is not None and (progress.done % _VALIDATE == 0 or self._is_over("head")):
                 score = self._validate(self._judged, training.average)
                 if score > best[0] + _CLEARLY:
                     best = score, {name: value.clone() for name, value in training.average.state_dict().items()}
@@ -303,17 +270,17 @@ class Adaptation:
         probability = probability_of(self._model.look(embedding), prototypes.find)
         return find(self._model, embedding, probability, several=self._support.has_several)
 
-    def _settle(self, examples: Examples, head: HeadTraining, decoder: DecoderTraining | None) -> Iterator[Progress]:
+    def _settle(self, examples: Examples, head: HeadTraining) -> Iterator[Progress]:
         """Learn from the judged slice, too, now that it was judged by."""
-        if self._is_over:
-            return
         steps = round(_SETTLING * self._recipe.head_steps)
+        if self._is_over("settle") or not steps:
+            return
         head.go_on(examples.wholes, steps)
         yield from self._train("settle", head, steps)
 
     def _train(self, phase: Phase, training: HeadTraining | DecoderTraining, steps: int) -> Iterator[Progress]:
         for done in range(steps):
-            if self._is_over and self._trained:
+            if self._is_over(phase) and self._trained:
                 return
             loss = _with_the_memory_there_is(training)
             self._trained += 1
@@ -337,33 +304,12 @@ class Adaptation:
             seconds=round(self._clock.seconds, 3),
             seed=recipe.seed,
             readout=readout,
+            head_dice=self._head_dice,
         )
         moved = {} if decoder is None else decoder.moved
         tensors = {HEAD + name: value for name, value in head.average.state_dict().items()}
         tensors |= {DECODER + name: value for name, value in moved.items()}
         return Adapter(facts, {name: value.detach().cpu().clone() for name, value in tensors.items()})
-
-
-class _Clock:
-    """Counts seconds of work, and guesses how many are to come."""
-
-    def __init__(self, planned: int) -> None:
-        self._planned, self._done, self._spent, self._started = planned, 0, 0.0, perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Work so far, that of the step being taken included."""
-        return self._spent + perf_counter() - self._started
-
-    def start(self) -> None:
-        """Begin a step."""
-        self._started = perf_counter()
-
-    def stamp(self, progress: Progress) -> Progress:
-        """End a step."""
-        self._spent, self._done = self.seconds, self._done + 1
-        left = max(0, self._planned - self._done) * self._spent / self._done
-        return replace(progress, seconds=self._spent, left=left)
 
 
 def _with_the_memory_there_is(training: HeadTraining | DecoderTraining) -> float:

@@ -68,6 +68,14 @@ def test_a_click_on_what_was_found_is_understood(adapted):
     assert dice(adapted.decode(embedding, PROMPTS["click"]).mask, MASK) > 0.85
 
 
+def test_a_click_is_taken_as_it_is_where_the_head_was_at_a_loss(compact, adapter):
+    embedding, decoding = compact.encode(IMAGE), compact.with_decoder(adapter.decoder)
+    plain = decoding.decode(embedding, PROMPTS["click"]).low_res
+    for score, is_plain in ((0.1, True), (0.9, False)):
+        adapted = AdaptedModel(compact, Adapter(replace(adapter.facts, head_dice=score), adapter.tensors))
+        assert np.array_equal(adapted.decode(embedding, PROMPTS["click"]).low_res, plain) is is_plain
+
+
 def test_a_click_elsewhere_is_not_taken_for_the_structure(adapted):
     embedding = adapted.encode(IMAGE)
     answer = adapted.decode(embedding, PromptSet((Point(PLANE, (36.0, 86.0)),)))

@@ -7,7 +7,7 @@ import torch
 from napari_medfm.adaptation import Variation
 from napari_medfm.adaptation.episodes import SURE, DecoderTraining
 from napari_medfm.adaptation.examples import prepare
-from napari_medfm.adaptation.objective import answer_loss, mask_loss
+from napari_medfm.adaptation.objective import answer_loss, kept_loss, mask_loss
 
 from .discs import support_on
 
@@ -90,3 +90,10 @@ def test_an_ambiguous_prompt_may_be_answered_by_any_candidate():
     quality = torch.tensor([[1 / 17, 1.0]])  # IoU, one cell added to both parts of the ratio
     assert float(answer_loss(logits, quality, truth, known, settled=False)) < 0.01
     assert float(answer_loss(logits, quality, truth, known, settled=True)) > 1
+
+
+def test_answers_that_stay_cost_less_than_those_that_change():
+    before, quality = torch.linspace(-4, 4, 32).view(1, 2, 4, 4), torch.tensor([[0.7, 0.4]])
+    same = float(kept_loss(before, quality, before, quality))
+    assert float(kept_loss(before + 2, quality, before, quality)) > same + 0.1
+    assert float(kept_loss(before, quality + 0.3, before, quality)) > same + 0.05

@@ -58,6 +58,7 @@ def test_the_adapter_says_what_it_was_made_from(adapter, compact, support):
     facts = adapter.facts
     assert facts.base_digest == compact.spec.model_digest
     assert facts.licence == compact.spec.licence
+    assert 0.5 < facts.head_dice <= 1
     assert facts.support == tuple(each.digest for each in support.slices)
     assert facts.steps == QUICK.head_steps + QUICK.decoder_steps + QUICK.head_steps
 
@@ -115,6 +116,7 @@ def test_one_slice_cannot_be_judged_by(compact):
     told = list(adapting.steps())
     assert phases(told) == ["prepare", "head", "decoder"]
     assert adapting.adapter.facts.readout is None
+    assert adapting.adapter.facts.head_dice is None
     assert not adapting.adapter.improved
 
 
