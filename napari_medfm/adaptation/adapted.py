@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medfm.adaptation.adapter import Adapter, combined_digest
+from napari_medfm.adaptation.adapter import Adapter, combined_digest, is_at_a_loss
 from napari_medfm.adaptation.finding import Found, as_answer, find, parts_of, probability_of
 from napari_medfm.adaptation.networks import Head
 from napari_medfm.adaptation.support import embedding_digest
@@ -18,7 +18,6 @@ from napari_medfm.models.recent import Recent
 from napari_medfm.prompts import Point, PromptSet, voxel_at
 
 _KEPT = 8  # maps of probabilities
-_AT_A_LOSS = 0.5  # Dice of the head, below which clicks are taken as they are
 
 
 class AdaptedModel:
@@ -91,11 +90,6 @@ class AdaptedModel:
         meant = self._meant(embedding, prompts) if previous is None else None
         return self._decoding.decode(embedding, prompts, meant or previous)
 
-    @property
-    def _knows(self) -> bool:
-        score = self._adapter.facts.head_dice
-        return score is None or score >= _AT_A_LOSS
-
     def probability(self, embedding: ImageEmbedding) -> NDArray[np.float32]:
         """Return the probability of the structure at each pixel, (rows, columns), as the head sees it.
 
@@ -127,7 +121,7 @@ class AdaptedModel:
         clicks = [prompt for prompt in prompts if isinstance(prompt, Point) and prompt.positive]
         others = any(not isinstance(prompt, Point) for prompt in prompts)
         inside = all(_inside(embedding, click) for click in clicks)
-        if others or not clicks or not inside or not self._knows:
+        if others or not clicks or not inside or is_at_a_loss(self._adapter.facts.head_dice):
             return None
         probability = self.probability(embedding)
         for part in parts_of(probability, several=self._adapter.facts.several):

@@ -36,7 +36,8 @@ _PULL = 2e-3  # of the way back to the weights before, in each step (L2-SP; Li e
 _WAY = 0.8  # that is gone in the end: as good on the structure, safer elsewhere (WiSE-FT; Wortsman et al., CVPR 2022)
 _HARD = 0.6  # of the earlier answers are given as masks, the others as they are
 _STEEPEST = 1.0  # norm of a gradient
-_OPENINGS: dict[_Kind, float] = {"click": 0.3, "box": 0.15, "found": 0.35, "elsewhere": 0.2}
+_OPENINGS: dict[_Kind, float] = {"click": 0.2, "box": 0.15, "found": 0.45, "elsewhere": 0.2}
+_OPENINGS_AT_A_LOSS: dict[_Kind, float] = {"click": 0.5, "box": 0.15, "found": 0.15, "elsewhere": 0.2}
 _MOVED = 3  # cells by which a found mask is shifted at most
 _BULGE = 3.0  # logits by which it is spoiled
 _WAVE = 12  # cells between the bulges
@@ -79,32 +80,33 @@ class DecoderTraining:
         A copy; its module is changed.
     before : TrainableDecoder
         Another copy, which tells what was answered before; it stays as it is.
-    objects : sequence of Target
-        What is learned.
-    found : sequence of Tensor, (cells, cells)
-        Logits of the head in each of these looks.
+    objects : sequence of (Target, Tensor)
+        What is learned, each beside the logits of the head in that look, (cells, cells).
     steps : int
         The rate falls to nothing until then.
     batch : int
         Looks in a step.
     seed : int
         Of all draws.
+    at_a_loss : bool
+        Whether the head does not know the structure: then clicks will be answered without what it found.
     """
 
     def __init__(
         self,
         decoder: TrainableDecoder,
         before: TrainableDecoder,
-        objects: Sequence[Target],
-        found: Sequence[Tensor],
+        objects: Sequence[tuple[Target, Tensor]],
         *,
         steps: int,
         batch: int,
         seed: int,
+        at_a_loss: bool = False,
     ) -> None:
-        self._decoder, self._before, self._objects, self._found = decoder, before, objects, found
+        self._decoder, self._before, self._objects = decoder, before, objects
         self._steps, self.batch = steps, min(batch, decoder.batch)
         self._rng = np.random.default_rng(seed)
+        self._openings = _OPENINGS_AT_A_LOSS if at_a_loss else _OPENINGS
         self._moving = [each for each in decoder.module.parameters() if each.requires_grad]
         self._average = copy.deepcopy(decoder.module)
         self._optimiser = torch.optim.AdamW(self._moving, lr=_RATE, weight_decay=0.0)
@@ -133,13 +135,13 @@ class DecoderTraining:
         return float(loss.detach())
 
     def _open(self) -> _Scene:
-        kinds = list(_OPENINGS)
-        kind = kinds[int(self._rng.choice(len(kinds), p=list(_OPENINGS.values())))]
+        kinds = list(self._openings)
+        kind = kinds[int(self._rng.choice(len(kinds), p=list(self._openings.values())))]
         count = len(self._objects)
         chosen = self._rng.choice(count, min(self.batch, count), replace=False)
-        targets = tuple(self._objects[index] for index in chosen)
+        targets = tuple(self._objects[index][0] for index in chosen)
         if kind == "found":
-            return self._begin_with_found(targets, [self._found[index] for index in chosen])
+            return self._begin_with_found(targets, [self._objects[index][1] for index in chosen])
         if kind == "box":
             boxes = torch.stack([self._box(_mask(each.truth)) for each in targets])
             return _Scene(kind, targets, replace(self._clicks(targets, None), boxes=boxes))

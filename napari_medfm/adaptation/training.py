@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_medfm.adaptation.adapted import AdaptedModel
-from napari_medfm.adaptation.adapter import DECODER, HEAD, Adapter, AdapterFacts, Readout
+from napari_medfm.adaptation.adapter import DECODER, HEAD, Adapter, AdapterFacts, Readout, is_at_a_loss
 from napari_medfm.adaptation.episodes import DecoderTraining
 from napari_medfm.adaptation.examples import Examples, Target, prepare
 from napari_medfm.adaptation.finding import Finder, Found, find, probability_of
@@ -165,10 +165,11 @@ class Adaptation:
         examples = yield from self._prepare()
         learned = examples if self._judged is None else examples.without(self._judged.digest)
         head = yield from self._train_head(learned)
+        if self._judged is not None:
+            self._head_dice = self._validate(self._judged, head.average)
         decoder = yield from self._train_decoder(learned, head)
         readout = None
         if self._judged is not None:
-            self._head_dice = self._validate(self._judged, head.average)
             readout = yield from self._judge(self._judged, head, decoder)
             yield from self._settle(examples, head)
         self.adapter = self._adapter(head, decoder, readout)
@@ -236,11 +237,11 @@ class Adaptation:
         training = DecoderTraining(
             decoder,
             self._model.trainable_decoder(),
-            examples.objects,
-            found,
+            list(zip(examples.objects, found, strict=True)),
             steps=recipe.decoder_steps,
             batch=recipe.decoder_batch,
             seed=recipe.seed,
+            at_a_loss=is_at_a_loss(self._head_dice),
         )
         yield from self._train("decoder", training, recipe.decoder_steps)
         return training

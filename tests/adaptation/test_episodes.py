@@ -19,10 +19,10 @@ def examples(compact, support):
     return list(prepare(compact, support, ORIGINALS, cells=96))[-1]
 
 
-def training_on(model, examples, steps, seed=0):
-    found = [torch.where(each.truth[0] > 0.5, SURE, -SURE) for each in examples.objects]
+def training_on(model, examples, steps, seed=0, **how):
+    objects = [(each, torch.where(each.truth[0] > 0.5, SURE, -SURE)) for each in examples.objects]
     decoders = model.trainable_decoder(), model.trainable_decoder()
-    return DecoderTraining(*decoders, examples.objects, found, steps=steps, batch=2, seed=seed)
+    return DecoderTraining(*decoders, objects, steps=steps, batch=2, seed=seed, **how)
 
 
 @torch.no_grad()
@@ -47,8 +47,9 @@ def test_nothing_has_moved_before_the_first_step(compact, examples):
     assert distance(compact, training_on(compact, examples, 5).moved) == 0
 
 
-def test_every_kind_of_step_can_be_taken(compact, examples):
-    training = training_on(compact, examples, 12)
+@pytest.mark.parametrize("at_a_loss", [False, True])
+def test_every_kind_of_step_can_be_taken(compact, examples, at_a_loss):
+    training = training_on(compact, examples, 12, at_a_loss=at_a_loss)
     losses = [training.step() for _ in range(12)]
     assert np.isfinite(losses).all()
     assert 0 < distance(compact, training.moved) < 50
