@@ -8,7 +8,9 @@ is cancelled in its middle.
 
 import argparse
 from collections import defaultdict
+from concurrent.futures import wait
 from statistics import median
+from threading import Event
 from time import perf_counter, process_time
 
 import numpy as np
@@ -72,7 +74,7 @@ def _measure_family(run: report.Run, lane: Lane, family: str, model: Adaptable, 
     waited = []
     while not training.done():
         waited.append(_clicks(lane, model, embedding, rng))
-        wait_for(training, rng.uniform(0.1, 0.3))
+        wait([training], timeout=rng.uniform(0.1, 0.3))
     training.result()
     used = process_time() - used
     idle = [_clicks(lane, model, embedding, rng) for _ in waited]
@@ -94,18 +96,8 @@ def _measure_family(run: report.Run, lane: Lane, family: str, model: Adaptable, 
     run.bar(f"{family}_cancel_seconds", _cancelled(lane, Adaptation(model, support, recipe)))
 
 
-def wait_for(training: object, seconds: float) -> None:
-    """Wait so long, or until training ends."""
-    from concurrent.futures import Future, wait
-
-    assert isinstance(training, Future)
-    wait([training], timeout=seconds)
-
-
 def _cancelled(lane: Lane, adaptation: Adaptation) -> float:
     """Return the seconds from cancelling in the decoder's training until the lane is free."""
-    from threading import Event
-
     reached = Event()
 
     def note(progress: Progress) -> None:

@@ -82,8 +82,6 @@ class DecoderTraining:
         Another copy, which tells what was answered before; it stays as it is.
     objects : sequence of (Target, Tensor)
         What is learned, each beside the logits of the head in that look, (cells, cells).
-    steps : int
-        The rate falls to nothing until then.
     batch : int
         Looks in a step.
     seed : int
@@ -98,13 +96,12 @@ class DecoderTraining:
         before: TrainableDecoder,
         objects: Sequence[tuple[Target, Tensor]],
         *,
-        steps: int,
         batch: int,
         seed: int,
         at_a_loss: bool = False,
     ) -> None:
         self._decoder, self._before, self._objects = decoder, before, objects
-        self._steps, self.batch = steps, min(batch, decoder.batch)
+        self.batch = min(batch, decoder.batch)
         self._rng = np.random.default_rng(seed)
         self._openings = _OPENINGS_AT_A_LOSS if at_a_loss else _OPENINGS
         self._moving = [each for each in decoder.module.parameters() if each.requires_grad]
@@ -120,8 +117,8 @@ class DecoderTraining:
         named = [(name, each) for name, each in self._average.named_parameters() if each.requires_grad]
         return {name: torch.lerp(before[name].detach(), each.detach(), _WAY) for name, each in named}
 
-    def step(self) -> float:
-        """Take a step and return its loss."""
+    def step(self, progress: float) -> float:
+        """Take a step and return its loss; `progress`, 0..1, sets the rate, see `schedule`."""
         scene = self._scene or self._open()
         logits, quality = self._decoder.answer(scene.features, scene.prompts, scene.previous)
         if scene.kind == "elsewhere":
@@ -131,7 +128,7 @@ class DecoderTraining:
             logits_before, quality_before = logits.detach(), quality.detach()
             loss = answer_loss(logits, quality, scene.truth, scene.known, settled=scene.settled)
         self._scene = self._correct(scene, logits_before, quality_before) if scene.is_first else None
-        self._descend(loss)
+        self._descend(loss, _RATE * schedule(progress))
         return float(loss.detach())
 
     def _open(self) -> _Scene:
@@ -219,9 +216,9 @@ class DecoderTraining:
         mask: Mask = np.clip(moved, -SURE, SURE) + bulges > 0
         return mask if mask.any() else truth
 
-    def _descend(self, loss: Tensor) -> None:
+    def _descend(self, loss: Tensor, rate: float) -> None:
         for group in self._optimiser.param_groups:
-            group["lr"] = _RATE * schedule(self._done / self._steps)
+            group["lr"] = rate
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._moving, _STEEPEST)

@@ -73,7 +73,7 @@ class Examples:
 def prepare(
     model: Adaptable, support: SupportSet, variation: Variation, *, cells: int, store: EmbeddingStore | None = None
 ) -> Iterator[Examples | None]:
-    """Embed altered copies and look at objects closely; one of either for every ``next``.
+    """Embed altered copies and look at slices and objects; one of either for every ``next``.
 
     Parameters
     ----------
@@ -103,9 +103,11 @@ def prepare(
                 slices.append(altered)
                 origins.append(original.digest)
             yield None
-    wholes = [_whole(model, each, number) for number, each in enumerate(slices)]
+    wholes: list[Target] = []
     objects: list[Target] = []
     for number, each in enumerate(slices):
+        wholes.append(_whole(model, each, number))
+        yield None
         is_close = number < (1 + _CLOSE) * len(support.slices)
         for mask in _some(each.objects, rng):
             objects += _looks(model, each, mask, number, cells, is_close=is_close)

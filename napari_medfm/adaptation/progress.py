@@ -54,15 +54,28 @@ class Clock:
     def __init__(self, limit: float, planned: int) -> None:
         self._limit, self._planned = limit, planned
         self._done, self._spent, self._started = 0, 0.0, perf_counter()
+        self._began = 0.0
 
     @property
     def seconds(self) -> float:
         """Work so far, that of the step being taken included."""
         return self._spent + perf_counter() - self._started
 
+    def begin(self, phase: Phase) -> None:
+        """Begin a phase."""
+        self._began = min(self.seconds, self._end(phase))
+
+    def share(self, phase: Phase) -> float:
+        """Share of the time for the phase that was begun last which is over, 0..1."""
+        span = self._end(phase) - self._began
+        return min(1.0, (self.seconds - self._began) / span) if span else 1.0
+
     def is_over(self, phase: Phase) -> bool:
         """Whether a phase has had its time."""
-        return self.seconds > _ENDS.get(phase, 1.0) * self._limit
+        return self.seconds > self._end(phase)
+
+    def _end(self, phase: Phase) -> float:
+        return _ENDS.get(phase, 1.0) * self._limit
 
     def start(self) -> None:
         """Begin a step."""

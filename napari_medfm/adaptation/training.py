@@ -199,13 +199,7 @@ class Adaptation:
 
     def _train_head(self, examples: Examples) -> Generator[Progress, None, HeadTraining]:
         recipe = self._recipe
-        training = HeadTraining(
-            examples.wholes,
-            steps=recipe.head_steps,
-            batch=recipe.head_batch,
-            seed=recipe.seed,
-            placed=not recipe.mirrored,
-        )
+        training = HeadTraining(examples.wholes, batch=recipe.head_batch, seed=recipe.seed, placed=not recipe.mirrored)
         best: tuple[float, dict[str, Tensor]] = 0.0, {}
         for progress in self._train("head", training, recipe.head_steps):
             yield progress
@@ -228,27 +222,24 @@ class Adaptation:
         recipe = self._recipe
         if not recipe.decoder_steps or not examples.objects:
             return None
-        maps: dict[int, NDArray[np.float32]] = {}
-        for each in self._all_needed(examples):
-            maps[each.slice] = probability_of(each.look, _finder(head.average))
-            yield Progress("decoder", 0, recipe.decoder_steps)
         decoder = self._model.trainable_decoder()
-        found = [_in_look(maps[each.slice], each.look, decoder.cells) for each in examples.objects]
+        objects: list[tuple[Target, Tensor]] = []
+        for whole in examples.wholes:
+            of_slice = [each for each in examples.objects if each.slice == whole.slice]
+            if of_slice:
+                probability = probability_of(whole.look, _finder(head.average))
+                objects += [(each, _in_look(probability, each.look, decoder.cells)) for each in of_slice]
+                yield Progress("decoder", 0, recipe.decoder_steps)
         training = DecoderTraining(
             decoder,
             self._model.trainable_decoder(),
-            list(zip(examples.objects, found, strict=True)),
-            steps=recipe.decoder_steps,
+            objects,
             batch=recipe.decoder_batch,
             seed=recipe.seed,
             at_a_loss=is_at_a_loss(self._head_dice),
         )
         yield from self._train("decoder", training, recipe.decoder_steps)
         return training
-
-    def _all_needed(self, examples: Examples) -> list[Target]:
-        wanted = {each.slice for each in examples.objects}
-        return [each for each in examples.wholes if each.slice in wanted]
 
     def _judge(
         self, judged: SupportSlice, head: HeadTraining, decoder: DecoderTraining | None
@@ -276,14 +267,16 @@ class Adaptation:
         steps = round(_SETTLING * self._recipe.head_steps)
         if self._is_over("settle") or not steps:
             return
-        head.go_on(examples.wholes, steps)
+        head.go_on(examples.wholes)
         yield from self._train("settle", head, steps)
 
     def _train(self, phase: Phase, training: HeadTraining | DecoderTraining, steps: int) -> Iterator[Progress]:
+        self._clock.begin(phase)
         for done in range(steps):
             if self._is_over(phase) and self._trained:
                 return
-            loss = _with_the_memory_there_is(training)
+            # Where time will not suffice for all steps, the rate falls with the time.
+            loss = _with_the_memory_there_is(training, max(done / steps, self._clock.share(phase)))
             self._trained += 1
             yield Progress(phase, done + 1, steps, loss)
 
@@ -313,10 +306,10 @@ class Adaptation:
         return Adapter(facts, {name: value.detach().cpu().clone() for name, value in tensors.items()})
 
 
-def _with_the_memory_there_is(training: HeadTraining | DecoderTraining) -> float:
+def _with_the_memory_there_is(training: HeadTraining | DecoderTraining, progress: float) -> float:
     while True:
         try:
-            return training.step()
+            return training.step(progress)
         except torch.OutOfMemoryError as error:
             if training.batch == 1:
                 step = "Close other programs that use the device, or set MEDFM_DEVICE to cpu and start again."
@@ -325,7 +318,7 @@ def _with_the_memory_there_is(training: HeadTraining | DecoderTraining) -> float
 
 
 def _preparing(recipe: Recipe, support: SupportSet) -> int:
-    return len(support.slices) * (2 * recipe.copies + 1)
+    return len(support.slices) * (3 * recipe.copies + 2)
 
 
 def _planned(recipe: Recipe, support: SupportSet) -> int:

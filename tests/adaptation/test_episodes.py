@@ -19,10 +19,10 @@ def examples(compact, support):
     return list(prepare(compact, support, ORIGINALS, cells=96))[-1]
 
 
-def training_on(model, examples, steps, seed=0, **how):
+def training_on(model, examples, seed=0, **how):
     objects = [(each, torch.where(each.truth[0] > 0.5, SURE, -SURE)) for each in examples.objects]
     decoders = model.trainable_decoder(), model.trainable_decoder()
-    return DecoderTraining(*decoders, objects, steps=steps, batch=2, seed=seed, **how)
+    return DecoderTraining(*decoders, objects, batch=2, seed=seed, **how)
 
 
 @torch.no_grad()
@@ -44,13 +44,13 @@ def test_examples_of_a_slice_can_be_left_out(support, examples):
 
 
 def test_nothing_has_moved_before_the_first_step(compact, examples):
-    assert distance(compact, training_on(compact, examples, 5).moved) == 0
+    assert distance(compact, training_on(compact, examples).moved) == 0
 
 
 @pytest.mark.parametrize("at_a_loss", [False, True])
 def test_every_kind_of_step_can_be_taken(compact, examples, at_a_loss):
-    training = training_on(compact, examples, 12, at_a_loss=at_a_loss)
-    losses = [training.step() for _ in range(12)]
+    training = training_on(compact, examples, at_a_loss=at_a_loss)
+    losses = [training.step(done / 12) for done in range(12)]
     assert np.isfinite(losses).all()
     assert 0 < distance(compact, training.moved) < 50
 
@@ -58,18 +58,18 @@ def test_every_kind_of_step_can_be_taken(compact, examples, at_a_loss):
 def test_equal_seeds_move_alike(compact, examples):
     moved = []
     for _ in range(2):
-        training = training_on(compact, examples, 3, seed=2)
+        training = training_on(compact, examples, seed=2)
         for _ in range(3):
-            training.step()
+            training.step(0.5)
         moved.append(training.moved)
     assert all(torch.equal(value, moved[1][name]) for name, value in moved[0].items())
 
 
 def test_of_the_sam_family_the_attention_stays(sam):
     examples = list(prepare(sam, support_on(sam, (1, 2)), ORIGINALS, cells=sam.trainable_decoder().cells))[-1]
-    training = training_on(sam, examples, 2)
+    training = training_on(sam, examples)
     assert training.batch == 1
-    training.step()
+    training.step(0.5)
     assert not any(name.startswith("transformer") for name in training.moved)
     assert distance(sam, training.moved) > 0
 

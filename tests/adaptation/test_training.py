@@ -133,11 +133,11 @@ def test_negative_slices_teach_what_the_structure_is_not(compact, support):
 def test_smaller_batches_are_taken_when_memory_runs_out(compact, support, monkeypatch):
     step, sizes = HeadTraining.step, []
 
-    def short_of_memory(self):
+    def short_of_memory(self, progress):
         sizes.append(self.batch)
         if self.batch > 1:
             raise torch.OutOfMemoryError("not enough")
-        return step(self)
+        return step(self, progress)
 
     monkeypatch.setattr(HeadTraining, "step", short_of_memory)
     adapting = Adaptation(compact, support, replace(BRIEF, decoder_steps=0))
@@ -147,7 +147,7 @@ def test_smaller_batches_are_taken_when_memory_runs_out(compact, support, monkey
 
 
 def test_it_is_said_when_memory_does_not_suffice_at_all(compact, support, monkeypatch):
-    def no_memory(self):
+    def no_memory(self, progress):
         raise torch.OutOfMemoryError("not enough")
 
     monkeypatch.setattr(HeadTraining, "step", no_memory)
