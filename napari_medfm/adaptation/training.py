@@ -275,8 +275,9 @@ class Adaptation:
         for done in range(steps):
             if self._is_over(phase) and self._trained:
                 return
-            # Where time will not suffice for all steps, the rate falls with the time.
-            loss = _with_the_memory_there_is(training, max(done / steps, self._clock.share(phase)))
+            share = self._clock.share(phase)  # where time will not suffice for all steps, the rate falls with it
+            progress = share if share > (done + 1) / steps else done / steps
+            loss = _with_the_memory_there_is(training, progress)
             self._trained += 1
             yield Progress(phase, done + 1, steps, loss)
 
