@@ -21,6 +21,7 @@
     │       ├── JournalBusyError    another process is writing it
     │       └── JournalDamagedError the hash chain or the database is broken
     ├── AdapterError                labelled slices, or an adapter, that cannot be used with this model
+    ├── ExportError                 cases that a data set cannot hold, or a data set that cannot be read
     ├── EvaluationError             a manifest, or an evaluation, that cannot be run as asked
     ├── PretrainingError            training images, or a training, that cannot be used
     └── CancelledError              the caller asked to stop
@@ -135,6 +136,10 @@ class JournalDamagedError(JournalError):
 
 class AdapterError(MedfmError):
     """Labelled slices that a model cannot be adapted to, or an adapter that does not fit the model."""
+
+
+class ExportError(MedfmError):
+    """Cases that a data set of this form cannot hold, or a data set that cannot be read."""
 
 
 class EvaluationError(MedfmError):

@@ -32,6 +32,7 @@ from napari_medfm import __version__
 from napari_medfm.cli.adapting import adapt, segment_with_adapter
 from napari_medfm.cli.caching import cache_app, disk_store, embed
 from napari_medfm.cli.evaluating import evaluate
+from napari_medfm.cli.exporting import export, train_check
 from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
 from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.prompts_file import FORMAT, read_objects
@@ -216,6 +217,8 @@ app.command()(adapt)
 app.command()(evaluate)
 app.command()(pretrain)
 app.command()(embed)
+app.command()(export)
+app.command("train-check")(train_check)
 session_app.command()(replay)
 
 

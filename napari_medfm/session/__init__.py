@@ -1,17 +1,23 @@
 """What a person did to an image: objects, prompts and voxels, with undo, in a journal that loses nothing.
 
-`AnnotationSession` is the only mutable owner; `LiveSegmentation` is its conversation
-with a model, `Hand` that with a person who knows better. None of them knows napari, Qt or torch.
+`AnnotationSession` is the only mutable owner; `LiveSegmentation` is its conversation with a model, which `Adapting`
+teaches and `Filling` lets look further; `Proposals` keeps what is not accepted yet; `Hand` is that of a person who
+knows better. None of them knows napari, Qt or torch.
 """
 
+from napari_medfm.session.adapting import Adapting, AdaptingEvents, InUse, Workshop
 from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
+from napari_medfm.session.examples import Example, Examples
+from napari_medfm.session.filling import Filling, FillingEvents
 from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.hand import Hand, HandEvents
+from napari_medfm.session.lessons import FillProgress, Glimpse
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.measures import Measures
 from napari_medfm.session.opening import journal_path, set_aside
 from napari_medfm.session.proposals import Pending, Proposals
+from napari_medfm.session.record import Deed, SessionRecord, read_record
 from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
@@ -23,14 +29,25 @@ from napari_medfm.session.state import (
     SegmentedObject,
     SessionState,
 )
+from napari_medfm.session.teaching import Teaching
 from napari_medfm.session.verify import Recovery, VerifyReport, recover, verify
 
 __all__ = [
+    "Adapting",
+    "AdaptingEvents",
     "AnnotationSession",
     "CommitPolicy",
+    "Deed",
+    "Example",
+    "Examples",
     "Extent",
+    "FillProgress",
+    "Filling",
+    "FillingEvents",
+    "Glimpse",
     "Hand",
     "HandEvents",
+    "InUse",
     "LiveEvents",
     "LiveSegmentation",
     "Measures",
@@ -44,14 +61,18 @@ __all__ = [
     "Replayed",
     "SegmentedObject",
     "SessionEvents",
+    "SessionRecord",
     "SessionState",
     "Shaping",
     "SliceChange",
     "Target",
+    "Teaching",
     "VerifyReport",
+    "Workshop",
     "journal_path",
     "outstanding",
     "read_classes",
+    "read_record",
     "recover",
     "replay",
     "resolve",

@@ -1,6 +1,7 @@
 """Opening and writing by format: which reader a path belongs to."""
 
 import os
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from napari_medfm.volume.geometry import Geometry
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.volume.images import IMAGE_SUFFIXES, read_image, read_label_image, write_image
 from napari_medfm.volume.labels import as_labels
-from napari_medfm.volume.nifti import NIFTI_SUFFIXES, read_nifti, write_nifti
+from napari_medfm.volume.nifti import NIFTI_SUFFIXES, read_nifti, write_nifti, write_nifti_stack
 from napari_medfm.volume.payload import check_readable, file_identity
 from napari_medfm.volume.volume import Volume
 
@@ -157,9 +158,30 @@ def write_volume(path: str | PathLike[str], volume: Volume) -> Path:
     """
     path = Path(path)
     _check_target(path, volume.shape, volume.geometry)
-    array = np.asarray(volume.array)
+    return _write(path, _writable(np.asarray(volume.array)), volume.geometry)
+
+
+def write_stack(path: str | PathLike[str], volumes: Sequence[Volume]) -> Path:
+    """Write grey images on one grid into a NIfTI file with a fourth axis, as `write_volume` does one.
+
+    Raises
+    ------
+    GeometryError
+        One has another shape than the first.
+    WriteError
+        One of the image files itself, another format, not written, or read back different.
+    """
+    path, geometry = Path(path), volumes[0].geometry
+    for volume in volumes:
+        _check_target(path, volume.array.shape, volume.geometry)
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        raise WriteError(path.name, "is of no format that can be written", "Use a name ending in .nii.gz.")
+    return write_nifti_stack(path, [_writable(np.asarray(volume.array)) for volume in volumes], geometry)
+
+
+def _writable(array: NDArray[Any]) -> NDArray[Any]:
     stand_in = {"bool": np.uint8, "float16": np.float32}.get(array.dtype.name, array.dtype)
-    return _write(path, array.astype(stand_in, copy=False), volume.geometry)
+    return array.astype(stand_in, copy=False)
 
 
 def _check_target(path: Path, shape: tuple[int, ...], geometry: Geometry) -> None:
