@@ -59,7 +59,7 @@ class Recipe:
     copies: int = 8
     mirrored: bool = False
     head_steps: int = 110
-    decoder_steps: int = 80
+    decoder_steps: int = 160
     head_batch: int = 3
     decoder_batch: int = 1
 
