@@ -22,6 +22,7 @@
     │       └── JournalDamagedError the hash chain or the database is broken
     ├── AdapterError                labelled slices, or an adapter, that cannot be used with this model
     ├── ExportError                 cases that a data set cannot hold, or a data set that cannot be read
+    ├── ProjectError                a project that cannot be used, or a change that another person forestalled
     ├── EvaluationError             a manifest, or an evaluation, that cannot be run as asked
     ├── PretrainingError            training images, or a training, that cannot be used
     └── CancelledError              the caller asked to stop
@@ -140,6 +141,10 @@ class AdapterError(MedfmError):
 
 class ExportError(MedfmError):
     """Cases that a data set of this form cannot hold, or a data set that cannot be read."""
+
+
+class ProjectError(MedfmError):
+    """A project that cannot be read or written, or a change that does not fit what its case has become."""
 
 
 class EvaluationError(MedfmError):

@@ -36,7 +36,7 @@ from napari_medfm.volume import (
 
 COMMANDS = (
     *("open", "segment", "demo", "evaluate", "pretrain", "embed"),
-    *("export", "train-check", "models", "session", "cache"),
+    *("export", "deidentify", "project", "train-check", "models", "session", "cache"),
 )
 LEFT_ORGAN = Plane(0, 5)
 

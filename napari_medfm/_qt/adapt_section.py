@@ -123,6 +123,7 @@ class AdaptSection(Section):
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Training")
         self.curve = QLabel()
+        self.curve.setScaledContents(True)
         self.curve.setMinimumWidth(1)  # else the last curve decides how narrow the panel can be
         self.curve.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.curve.setAccessibleName("Curve of training")

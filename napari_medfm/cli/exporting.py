@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_medfm.session import ObjectClass
     from napari_medfm.volume import Volume
 
-_FORMS = "nnunet, decathlon, coco, nifti"
+_FORMS = "nnunet, decathlon, coco, dicom_seg, nifti"
 _LABELS = ("_labels", "_label", "_seg", "_mask")
 
 
@@ -58,9 +58,9 @@ def export(  # noqa: PLR0913 - each argument is an option of the command
 ) -> list[Row]:
     """Make a training set of the annotated images of a folder, checked after writing.
 
-    Cases are numbered: names of files may hold names of patients. Who is the same patient is found in the file's name
-    by --patients; where it finds nothing, every image counts as a patient of its own. Voxels of slices that nobody
-    marked as looked at are to be ignored in training, unless --complete.
+    Cases are numbered: names of files may hold names of patients. Who is the same patient is told by the id in DICOM
+    files, else found in the file's name by --patients; where that finds nothing, every image counts as a patient of
+    its own. Voxels of slices that nobody marked as looked at are to be ignored in training, unless --complete.
     """
     from napari_medfm.export import Facts, Options, export_dataset, find_exporter
 
@@ -184,6 +184,12 @@ class _Reading:
 
     def _patient(self, path: Path) -> str:
         """Return what tells a patient apart; it is replaced by a pseudonym before anything is written."""
+        from napari_medfm.pseudonyms import load_pseudonyms
+        from napari_medfm.volume.dicom_patient import read_identity
+
+        said = read_identity(path)
+        if said is not None:
+            return load_pseudonyms().patient(said)
         found = self.pattern.search(path.name)
         return path.name if found is None else found.group(found.re.groups and 1)
 

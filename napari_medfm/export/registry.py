@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from napari_medfm.errors import ExportError
 from napari_medfm.export.coco import Coco
 from napari_medfm.export.decathlon import Decathlon
+from napari_medfm.export.dicom_seg import DicomSeg
 from napari_medfm.export.exporter import Exporter
 from napari_medfm.export.nifti import PlainNifti
 from napari_medfm.export.nnunet import NnUNet
@@ -13,7 +14,7 @@ from napari_medfm.export.nnunet import NnUNet
 GROUP = "napari_medfm.exporters"
 """Entry-point group in which a package names a callable that returns an `Exporter`."""
 
-_OURS: tuple[type[Exporter], ...] = (NnUNet, Decathlon, Coco, PlainNifti)
+_OURS: tuple[type[Exporter], ...] = (NnUNet, Decathlon, Coco, DicomSeg, PlainNifti)
 
 
 def exporters() -> Mapping[str, Exporter]:

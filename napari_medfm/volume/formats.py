@@ -14,12 +14,13 @@ from napari_medfm.volume.dicom import DICOM_SUFFIXES, is_dicom, is_dicom_folder,
 from napari_medfm.volume.geometry import Geometry
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.volume.images import IMAGE_SUFFIXES, read_image, read_label_image, write_image
+from napari_medfm.volume.itk import ITK_SUFFIXES, read_itk
 from napari_medfm.volume.labels import as_labels
 from napari_medfm.volume.nifti import NIFTI_SUFFIXES, read_nifti, write_nifti, write_nifti_stack
 from napari_medfm.volume.payload import check_readable, file_identity
 from napari_medfm.volume.volume import Volume
 
-readable_suffixes: tuple[str, ...] = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES, *DICOM_SUFFIXES)
+readable_suffixes: tuple[str, ...] = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES, *ITK_SUFFIXES, *DICOM_SUFFIXES)
 """Endings of the file names that `open_volume` reads, in lower case; it reads DICOM folders too."""
 
 
@@ -41,7 +42,7 @@ def find_images(folder: str | PathLike[str]) -> list[Path]:
         if is_dicom_folder(here):
             found.append(here)
             continue
-        endings = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES)
+        endings = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES, *ITK_SUFFIXES)
         found += [here / name for name in names if name.lower().endswith(endings) and not name.startswith(".")]
     return sorted(found)
 
@@ -52,7 +53,7 @@ def open_volume(path: str | PathLike[str], *, choice: int | None = None, limit: 
     Parameters
     ----------
     path : path
-        A NIfTI file, a PNG, JPEG or TIFF picture, a DICOM file, or a folder with DICOM slices.
+        A NIfTI, NRRD or MetaImage file, a PNG, JPEG or TIFF picture, a DICOM file, or a folder with DICOM slices.
     choice : int, optional
         Which image, page or series, counted from 0, where there are several.
     limit : int, optional
@@ -74,6 +75,8 @@ def open_volume(path: str | PathLike[str], *, choice: int | None = None, limit: 
         return read_nifti(path, choice, limit)
     if name.endswith(IMAGE_SUFFIXES):
         return read_image(path, choice, limit)
+    if name.endswith(ITK_SUFFIXES):
+        return read_itk(path, choice, limit)
     endings = ", ".join(readable_suffixes)
     raise UnsupportedDataError(path.name, "is of no format that can be read", f"Use a file ending in {endings}.")
 
@@ -84,7 +87,7 @@ def open_labels(path: str | PathLike[str], like: Volume, *, choice: int | None =
     Parameters
     ----------
     path : path
-        A NIfTI file, whose axes may run differently from the image file's, or for
+        A NIfTI, NRRD or MetaImage file, whose axes may run differently from the image file's, or for
         a picture a PNG or TIFF with its pixels in the same order.
     like : Volume
         The image.

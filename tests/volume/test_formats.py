@@ -21,12 +21,14 @@ from .nifti_files import numbered, write_nifti_file
 CUBE = numbered((4, 5, 6))
 
 
-@pytest.mark.parametrize("name", ["scan.nii", "scan.NII.GZ", "a.b.nii.gz", "photo.PNG", "x.jpeg", "x.tiff", "x.dcm"])
+@pytest.mark.parametrize(
+    "name", ["scan.nii", "scan.NII.GZ", "a.b.nii.gz", "photo.PNG", "x.jpeg", "x.tiff", "x.dcm", "x.NRRD", "x.mha"]
+)
 def test_readable_names_are_known_without_opening(name):
     assert can_read(name)
 
 
-@pytest.mark.parametrize("name", ["scan.nrrd", "scan.gz", "nii", "notes.txt", "folder.zarr", ""])
+@pytest.mark.parametrize("name", ["scan.mgz", "scan.gz", "nii", "notes.txt", "folder.zarr", ""])
 def test_other_names_are_left_to_other_readers(name):
     assert not can_read(name)
     assert not name.endswith(readable_suffixes)
@@ -44,9 +46,9 @@ def test_the_images_of_a_folder_are_found_and_a_series_counts_once(tmp_path):
 
 
 def test_a_format_that_is_not_read_names_those_that_are(tmp_path):
-    (tmp_path / "scan.nrrd").write_text("NRRD0004")
+    (tmp_path / "scan.mgz").write_text("MGH")
     with pytest.raises(UnsupportedDataError, match=r"\.nii\.gz, \.png"):
-        open_volume(tmp_path / "scan.nrrd")
+        open_volume(tmp_path / "scan.mgz")
 
 
 @pytest.mark.parametrize("suffix", readable_suffixes)
