@@ -92,7 +92,7 @@ class ProgressSection(Section):
         self.embed = CompactButton("", "")
         self.answer = Line(_NO_ANSWER, tip="The last prediction of the model")
         self.saved = Line(tip="Every step is written to the journal before it is shown")
-        self.save = CompactButton("Export labels…", "Write the labels to a file that lies on the image")
+        self.save = CompactButton("Export…", "Write the labels to a file on the image, or a training set")
         self.load = CompactButton("Open labels…", "Open a label file as objects")
         self.rows.addWidget(self.bar)
         self.rows.addWidget(self.embed)

@@ -12,7 +12,7 @@ from napari_medfm.session import FillProgress, Teaching
 from napari_medfm.volume import Plane
 
 _SURE = 0.8
-_NARROW = "QAbstractSpinBox { min-width: 26px; }"  # napari's theme asks for 90
+_NARROW = "QAbstractSpinBox { min-width: 36px; }"  # napari's theme asks for 90
 
 
 class ProposalsSection(Section):
@@ -33,6 +33,7 @@ class ProposalsSection(Section):
         super().__init__("Proposals", parent)
         self._teaching: Teaching | None = None
         self._plane: Plane | None = None
+        self._sent: Plane | None = None
         self._build()
         self._wire()
         self._refresh()
@@ -72,9 +73,12 @@ class ProposalsSection(Section):
 
     def go_next(self) -> None:
         """Ask for the slice where labelling is expected to bring most."""
-        there = self._teaching.next_plane(self._plane) if self._teaching is not None and self._plane else None
-        if there is not None:
-            self.slice_requested.emit(there)
+        if self._teaching is None:
+            return
+        # Who was sent here already, and did nothing, is sent on.
+        self._sent = self._teaching.next_plane(self._sent if self._sent == self._plane else None)
+        if self._sent is not None:
+            self.slice_requested.emit(self._sent)
 
     def _build(self) -> None:
         self.fill = CompactButton("Fill slices", "")
@@ -82,6 +86,7 @@ class ProposalsSection(Section):
         for box, name in ((self.first, "First slice"), (self.last, "Last slice")):
             box.setRange(1, 1)
             box.setStyleSheet(_NARROW)
+            box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # their room is needed for the number
             box.setToolTip(f"{name} to fill")
             box.setAccessibleName(name)
         self.state = Line(tip="Proposals lie in a layer of their own until they are accepted")

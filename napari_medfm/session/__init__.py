@@ -8,7 +8,7 @@ knows better. None of them knows napari, Qt or torch.
 from napari_medfm.session.adapting import Adapting, AdaptingEvents, InUse, Workshop
 from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
-from napari_medfm.session.examples import Example, Examples
+from napari_medfm.session.examples import Earlier, Example, Examples
 from napari_medfm.session.filling import Filling, FillingEvents
 from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.hand import Hand, HandEvents
@@ -17,6 +17,7 @@ from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.measures import Measures
 from napari_medfm.session.opening import journal_path, set_aside
 from napari_medfm.session.proposals import Pending, Proposals
+from napari_medfm.session.record import Deed, SessionRecord, read_record
 from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
@@ -36,6 +37,8 @@ __all__ = [
     "AdaptingEvents",
     "AnnotationSession",
     "CommitPolicy",
+    "Deed",
+    "Earlier",
     "Example",
     "Examples",
     "Extent",
@@ -59,6 +62,7 @@ __all__ = [
     "Replayed",
     "SegmentedObject",
     "SessionEvents",
+    "SessionRecord",
     "SessionState",
     "Shaping",
     "SliceChange",
@@ -69,6 +73,7 @@ __all__ = [
     "journal_path",
     "outstanding",
     "read_classes",
+    "read_record",
     "recover",
     "replay",
     "resolve",

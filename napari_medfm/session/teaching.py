@@ -45,7 +45,7 @@ class Teaching:
         cls, session: AnnotationSession, live: LiveSegmentation, proposals: Proposals, workshop: Workshop
     ) -> Self:
         """Make what adapting needs around a session; the class at hand is that of the active object."""
-        examples = Examples(session, live, workshop.files, workshop.dispatch)
+        examples = Examples(session, live, workshop.files, workshop.dispatch, workshop.library)
         adapting = Adapting(session, live, examples, workshop)
         teaching = cls(session, proposals, examples, adapting, Filling(session, live, proposals, workshop))
         session.events.active_changed.connect(teaching.follow)
@@ -146,12 +146,12 @@ class Teaching:
             )
         self.filling.fill(self.class_name, known, plane, reach)
 
-    def next_plane(self, plane: Plane) -> Plane | None:
-        """Return where to look after a slice: the most rewarding one, or from there on the next; None if unknown."""
+    def next_plane(self, after: Plane | None = None) -> Plane | None:
+        """Return the slice where labelling is expected to bring most, or the next after a slice; None if unknown."""
         order = [each.plane for each in self.filling.suggestions]
         if not order:
             return None
-        return order[(order.index(plane) + 1) % len(order)] if plane in order else order[0]
+        return order[(order.index(after) + 1) % len(order)] if after in order else order[0]
 
     def close(self) -> None:
         """Let go of the session; `proposals` and what is saved stay."""

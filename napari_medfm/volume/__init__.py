@@ -12,6 +12,7 @@ from napari_medfm.volume.formats import (
     open_volume,
     readable_suffixes,
     write_labels,
+    write_stack,
     write_volume,
 )
 from napari_medfm.volume.geometry import PLANE_NAMES, WHOLE, Geometry, Plane, Region, SourceGrid, array_geometry
@@ -47,5 +48,6 @@ __all__ = [
     "readable_suffixes",
     "rows_grow_upwards",
     "write_labels",
+    "write_stack",
     "write_volume",
 ]

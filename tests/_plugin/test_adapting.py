@@ -137,6 +137,8 @@ def test_slices_are_filled_looked_at_corrected_and_accepted(taught, small_labels
     taught.canvas.key(Qt.Key.Key_J)
     worst = taught.case.teaching.filling.suggestions[0].plane
     assert taught.case.workspace.bridge.plane == worst
+    taught.canvas.key(Qt.Key.Key_J)
+    assert taught.case.workspace.bridge.plane == taught.case.teaching.filling.suggestions[1].plane
     taught.viewer.dims.set_current_step(0, 5)
     before = session.voxel_count(1)
     taught.canvas.key(Qt.Key.Key_D)
