@@ -11,6 +11,7 @@ from napari_medfm.adaptation.filling import Filled, clean, cleaned, entropy, fil
 from napari_medfm.adaptation.finding import Finding, Found, probability_of
 from napari_medfm.adaptation.library import AdapterLibrary, Listed, read_adapter, read_facts, write_adapter
 from napari_medfm.adaptation.progress import Progress
+from napari_medfm.adaptation.shelf import Shelved, SupportShelf, read_slice
 from napari_medfm.adaptation.suggestions import Suggestion, suggest
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
 from napari_medfm.adaptation.training import Adaptation, Recipe, adaptable
@@ -29,8 +30,10 @@ __all__ = [
     "Progress",
     "Readout",
     "Recipe",
+    "Shelved",
     "Suggestion",
     "SupportSet",
+    "SupportShelf",
     "SupportSlice",
     "Variation",
     "adaptable",
@@ -43,6 +46,7 @@ __all__ = [
     "propose",
     "read_adapter",
     "read_facts",
+    "read_slice",
     "suggest",
     "write_adapter",
 ]

@@ -76,15 +76,15 @@ class AdaptedModel:
             return self._base.spec
         return replace(self._base.spec, model_digest=combined_digest(self._base.spec, self._adapter))
 
-    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+    def encode(self, image: NDArray[np.uint8], aspect: float = 1.0) -> ImageEmbedding:
         """Encode an image as the base does. See `PromptableModel.encode`."""
-        return self._base.encode(image)
+        return self._base.encode(image, aspect)
 
-    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+    def encode_steps(self, image: NDArray[np.uint8], aspect: float = 1.0) -> Generator[None, None, ImageEmbedding]:
         """Encode an image in as many steps as the base takes. See `EncodesInSteps`."""
         if isinstance(self._base, EncodesInSteps):
-            return (yield from self._base.encode_steps(image))
-        return self._base.encode(image)
+            return (yield from self._base.encode_steps(image, aspect))
+        return self._base.encode(image, aspect)
 
     def decode(
         self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
