@@ -8,7 +8,7 @@ knows better. None of them knows napari, Qt or torch.
 from napari_medfm.session.adapting import Adapting, AdaptingEvents, InUse, Workshop
 from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
-from napari_medfm.session.examples import Example, Examples
+from napari_medfm.session.examples import Earlier, Example, Examples
 from napari_medfm.session.filling import Filling, FillingEvents
 from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.hand import Hand, HandEvents
@@ -38,6 +38,7 @@ __all__ = [
     "AnnotationSession",
     "CommitPolicy",
     "Deed",
+    "Earlier",
     "Example",
     "Examples",
     "Extent",
