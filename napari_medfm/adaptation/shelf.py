@@ -82,6 +82,7 @@ class SupportShelf:
             "title": labelled.title,
             "encoder": labelled.embedding.encoder_digest,
             "shape": labelled.embedding.image_shape,
+            "aspect": labelled.embedding.aspect,
         }
         arrays = {_EMBEDDING + key: np.ascontiguousarray(value) for key, value in labelled.embedding.arrays.items()}
         arrays |= {"labels": labelled.labels, "ignore": labelled.ignore.astype(np.uint8), "picture": picture}
@@ -116,7 +117,8 @@ def read_slice(path: Path) -> SupportSlice:
     header, arrays = _header(path), _arrays(path)
     try:
         parts = {key.removeprefix(_EMBEDDING): value for key, value in arrays.items() if key.startswith(_EMBEDDING)}
-        embedding = ImageEmbedding(parts, (header["shape"][0], header["shape"][1]), header["encoder"])
+        shape, aspect = (header["shape"][0], header["shape"][1]), header.get("aspect", 1.0)
+        embedding = ImageEmbedding(parts, shape, header["encoder"], aspect=aspect)
         title = f"{header['title']} of an earlier image"
         return SupportSlice.annotated(embedding, arrays["labels"], arrays["ignore"].astype(np.bool_), title)
     except (KeyError, IndexError) as error:

@@ -54,6 +54,7 @@ class Measures:
         self._session, self._lane, self._dispatch = session, lane, dispatch
         self._known: dict[int, _Known] = {}
         self._unit: str | None = None
+        self._closed = False
         self._links = (
             (session.events.voxels_changed, self._on_voxels),
             (session.events.objects_changed, self._on_objects),
@@ -72,7 +73,8 @@ class Measures:
         """Return the measurement of an object; if it is not there it is made, and `measured` tells when."""
         known = self._known.get(object_id)
         if known is None:
-            self._ask(object_id)
+            if not self._closed:  # a table may be painted once more before it lets go
+                self._ask(object_id)
             return None
         return known.measurement
 
@@ -96,6 +98,7 @@ class Measures:
         """Let go of the session; what is being measured is dropped."""
         for signal, slot in self._links:
             signal.disconnect(slot)
+        self._closed = True
         self._known.clear()
 
     def _row(self, number: int, found: Measurement) -> tuple[Any, ...]:

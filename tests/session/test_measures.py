@@ -91,6 +91,14 @@ def test_a_deleted_object_is_forgotten(desk, session, block):
     assert desk.told[-1] == block
 
 
+def test_nothing_is_measured_any_more_after_the_end(desk, session, block):
+    desk.get(block)
+    desk.measures.close()
+    assert desk.measures.get(block) is None
+    assert desk.lane.wait_idle(30)
+    assert desk.inbox.empty()
+
+
 def test_an_object_includes_those_of_classes_below(desk, session, block):
     session.set_class(block, "organ")
     lesion = session.add_object("lesion")
