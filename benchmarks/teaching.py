@@ -120,7 +120,7 @@ class Walk:
         """Press Fill, and wait until every slice is filled and ranked."""
         self._teaching.filling.forget()
         self.press(self._panel.proposals.fill)
-        driver.wait(lambda: not self._teaching.filling.busy and bool(self._teaching.filling.suggestions), LONGEST)
+        driver.wait(self._is_filled, LONGEST)
 
     def look_next(self) -> int:
         """Press the key that jumps to the slice the model is least sure of, and return its index."""
@@ -149,6 +149,8 @@ class Walk:
         """Accept the surer half of what is proposed; return how many slices it was, of how many."""
         slices = self._teaching.proposals.slices(self._name).values()
         sure = sorted(each.confidence for pending in slices for each in pending.proposals)
+        if not sure:
+            return "0 of 0"
         self._panel.proposals.sure.setValue(round(sure[len(sure) // 2] - 0.005, 2))
         self.press(self._panel.proposals.accept_above)
         driver.settle(300)
@@ -193,6 +195,9 @@ class Walk:
         from qtpy.QtWidgets import QScrollArea
 
         self._panel.findChild(QScrollArea).ensureWidgetVisible(widget, 0, 10)
+
+    def _is_filled(self) -> bool:
+        return not self._teaching.filling.busy and bool(self._teaching.filling.suggestions)
 
     def _in_use(self) -> str:
         known = self._teaching.adapting.in_use

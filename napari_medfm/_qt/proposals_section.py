@@ -95,6 +95,7 @@ class ProposalsSection(Section):
         self.doubt = QCheckBox("Show doubt")
         self.doubt.setToolTip("Colour where the adapted model is unsure on the visible slice")
         self.accept_object = CompactButton("Accept object", "Accept the surest one here, on all its slices", hint="O")
+        self.reject = CompactButton("Reject slice", "Refuse what is proposed here: none of it is on this slice")
         self.accept_above = CompactButton("Accept all above", "Accept every proposal that is at least so sure")
         self.sure = QDoubleSpinBox()
         self.sure.setRange(0.0, 1.0)
@@ -108,7 +109,7 @@ class ProposalsSection(Section):
         self.rows.addWidget(self.state)
         self.rows.addWidget(self.strip)
         self.rows.addLayout(row(self.next, self.doubt, stretch=0))
-        self.rows.addWidget(self.accept_object)
+        self.rows.addLayout(row(self.accept_object, self.reject))
         self.rows.addLayout(row(self.accept_above, self.sure, stretch=0))
 
     def _wire(self) -> None:
@@ -117,6 +118,7 @@ class ProposalsSection(Section):
         self.next.clicked.connect(self.go_next)
         self.doubt.toggled.connect(self.map_toggled)
         self.accept_object.clicked.connect(self._accept_object)
+        self.reject.clicked.connect(self._reject)
         self.accept_above.clicked.connect(self._accept_above)
 
     def _go_to(self, index: int) -> None:
@@ -136,6 +138,10 @@ class ProposalsSection(Section):
     def _accept_object(self) -> None:
         if self._teaching is not None and self._plane is not None:
             self.attempt(self._teaching.accept_object, self._plane)
+
+    def _reject(self) -> None:
+        if self._teaching is not None and self._plane is not None:
+            self.attempt(self._teaching.reject, self._plane)
 
     def _accept_above(self) -> None:
         if self._teaching is not None:
@@ -195,7 +201,8 @@ class ProposalsSection(Section):
         self.fill.setEnabled(writable and known is not None)
         self.next.setEnabled(teaching is not None and bool(teaching.filling.suggestions))
         self.doubt.setEnabled(known is not None)
-        self.accept_object.setEnabled(writable and here is not None and bool(here.proposals))
+        for button in (self.accept_object, self.reject):
+            button.setEnabled(writable and here is not None and bool(here.proposals))
         self.accept_above.setEnabled(writable and any(each.proposals for each in slices.values()))
 
     def _fail(self, error: MedfmError) -> None:

@@ -50,6 +50,11 @@ class Predictor:
         return self._model
 
     @property
+    def store(self) -> EmbeddingStore | None:
+        """Where embeddings are kept, if anywhere."""
+        return self._store
+
+    @property
     def spec(self) -> ModelSpec:
         """Facts about the model."""
         return self._model.spec

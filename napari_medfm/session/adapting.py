@@ -11,7 +11,7 @@ from psygnal import Signal, SignalGroup
 from napari_medfm.errors import AdapterError, MedfmError
 from napari_medfm.inference import Predictor
 from napari_medfm.session.examples import ENOUGH, Examples
-from napari_medfm.session.lessons import Glimpse, Lesson
+from napari_medfm.session.lessons import Glimpse, Lesson, prepare_ahead
 from napari_medfm.session.live import LiveSegmentation
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane
@@ -127,6 +127,9 @@ class Adapting:
         self._future: Future[None] | None = None
         self._loading = Latest(workshop.device, workshop.dispatch, priority=Priority.VISIBLE)
         self._listing = Latest(workshop.files, workshop.dispatch)
+        self._ahead: Future[None] | None = None
+        self._prepared: tuple[Plane, ...] = ()
+        examples.changed.connect(self._prepare)
         self.refresh()
         self._restore()
 
@@ -199,6 +202,7 @@ class Adapting:
             self.class_name, view, self._examples.chosen, recipe, self._plane, self._examples.chosen_earlier
         )
         self._calm()
+        self._forget_ahead()
         self._lesson = lesson
         on_step = partial(self._told, lesson)
         steps = lesson.steps(self._workshop.library)
@@ -239,8 +243,28 @@ class Adapting:
     def close(self) -> None:
         """Stop everything; saved adapters stay."""
         self.cancel()
+        self._forget_ahead()
+        self._examples.changed.disconnect(self._prepare)
         self._loading.forget()
         self._listing.forget()
+
+    def _prepare(self) -> None:
+        """Make altered copies of the slices that were marked, behind everything else."""
+        planes = tuple(each.plane for each in self._examples.chosen)
+        if self.busy or not planes or planes == self._prepared:
+            return
+        try:
+            view = replace(self._live.view(), predictor=self._base)
+        except MedfmError:  # the image is not open: there is nothing to prepare
+            return
+        self._forget_ahead()
+        self._prepared = planes
+        self._ahead = self._workshop.device.submit_steps(prepare_ahead(view, planes), priority=Priority.TRAIN)
+
+    def _forget_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._ahead = None
 
     def _told(self, lesson: Lesson, step: "Progress | Glimpse | None") -> None:
         if step is not None:  # on the lane's thread

@@ -116,7 +116,9 @@ class Lesson:
             support.append(read_slice(path))
             yield None
         turn = len(library.list(self.class_name))
-        adaptation = Adaptation(base, SupportSet(self.class_name, tuple(support)), self.recipe, turn)
+        adaptation = Adaptation(
+            base, SupportSet(self.class_name, tuple(support)), self.recipe, turn, store=self.view.predictor.store
+        )
         self.adaptation = adaptation
         if self.stopped:
             adaptation.stop()
@@ -248,6 +250,19 @@ def uncertainty(view: View, plane: Plane) -> Glimpse:
     from napari_medfm.models.steps import finish
 
     return Glimpse(plane, entropy(adapted_model(view.predictor).probability(finish(embed_in(view, plane)))))
+
+
+def prepare_ahead(view: View, planes: "Sequence[Plane]") -> Iterator[None]:
+    """Embed slices and the altered copies that training will ask for, while nothing else is to be done."""
+    from napari_medfm.adaptation import Recipe, make_ahead
+    from napari_medfm.models.adaptable import Adaptable
+
+    model, store = view.predictor.model, view.predictor.store
+    if store is None or not isinstance(model, Adaptable):
+        return
+    for plane in planes:
+        embedding = yield from embed_in(view, plane)
+        yield from make_ahead(model, embedding, Recipe().variation, store)
 
 
 def picture_of(view: View, labelled: LabelledSlice) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from napari_medfm.session.filling import Filling
 from napari_medfm.session.live import LiveSegmentation
 from napari_medfm.session.proposals import Pending, Proposals
 from napari_medfm.session.session import AnnotationSession
-from napari_medfm.session.state import ObjectClass
+from napari_medfm.session.state import Extent, ObjectClass
 from napari_medfm.session.transitions import default_colour
 from napari_medfm.volume import Plane
 
@@ -111,6 +111,19 @@ class Teaching:
             self.proposals.accept_slice(self.class_name, plane)
         else:
             self.session.confirm_slice(self.class_name, plane)
+
+    def reject(self, plane: Plane) -> None:
+        """Refuse what is proposed on a slice; if nothing of the class is labelled there, it counts as without it.
+
+        Raises
+        ------
+        MedfmError
+            No class is at hand, or the session refuses the change.
+        """
+        if self.holds(plane):
+            self.proposals.clear(self.class_name, [plane])
+        else:
+            self.session.set_extent(self.class_name, [plane], Extent.NEGATIVE)
 
     def accept_object(self, plane: Plane, position: Position | None = None) -> None:
         """Accept the part at a (row, column), or the surest of a slice, on all slices that it hangs together over.

@@ -167,6 +167,16 @@ def test_what_nobody_accepted_is_neither_the_class_nor_background(room):
     assert room.session.state.object(number).accepted
 
 
+def test_copies_of_marked_slices_are_made_while_nothing_else_is_to_be_done(room, predictor, lane):
+    room.label(2)
+    room.settle()
+    assert lane.wait_idle(60)
+    model, variation = predictor.model, Recipe().variation
+    embedding = predictor.lookup(predictor.key(FINGERPRINT, Plane(0, 2), Window("all", 0.0, 255.0)))
+    keys = [variation.key(model, embedding, number) for number in range(variation.copies)]
+    assert all(map(predictor.cached, keys))
+
+
 def test_a_slice_can_be_left_out(room):
     room.label(0, 4, 8)
     assert room.adapting.offered
