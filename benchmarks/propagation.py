@@ -29,10 +29,10 @@ from scipy.ndimage import binary_dilation, zoom
 from skimage.segmentation import find_boundaries, random_walker
 
 from napari_medfm.evaluation import Case, read_manifest
-from napari_medfm.inference import MemoryStore, Predictor, embed_plane, slice_image
+from napari_medfm.inference import MemoryStore, Predictor, Proposal, embed_plane, slice_image
 from napari_medfm.models import load_model
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet
-from napari_medfm.propagation import Course, KeySlice, Proposal, Scene, beside, interpolate, keep_connected, propagate
+from napari_medfm.propagation import Course, KeySlice, Scene, beside, interpolate, keep_connected, propagate
 from napari_medfm.simulation import clicks_to, dice, dsc_auc, next_click, nsd
 from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, fingerprint, open_labels, open_volume
 
@@ -163,7 +163,8 @@ class Annotator:
         for at in indices:
             self.embedding(Plane(0, at))  # embeddings count as cached
         began = time.perf_counter()
-        proposals = [found for found in propagate(self.predictor, self.scene, keys, Course(first, last)) if found]
+        steps = propagate(self.predictor, self.scene, keys, Course(first, last))
+        proposals = [found for found in steps if isinstance(found, Proposal)]
         proposals = cleaned(proposals, keys, self.scene.volume)
         self.seconds += time.perf_counter() - began
         self.slices += len(proposals)
@@ -235,7 +236,7 @@ def by_shape(thing: Thing) -> Mask:
     found = np.zeros_like(thing.truth)
     found[chosen] = thing.truth[chosen]
     for proposal in interpolate(keys, thing.volume.geometry):
-        found[proposal.region] = proposal.inside.reshape(found[proposal.region].shape)
+        found[proposal.plane.index] = proposal.to_mask(found.shape[1:])
     return found
 
 

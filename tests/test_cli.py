@@ -206,6 +206,10 @@ def test_a_demonstration_that_is_kept_can_be_resumed(run, run_json, image, exper
     assert row["name"] == "lesion"
     assert (tmp_path / "again.nii.gz").read_bytes() == (tmp_path / "labels.nii.gz").read_bytes()
     assert "already" in run(*arguments, code=4).stderr
+    assert run_json("session", "replay", image, "--threshold", "0.02") == []  # by the model that answered
+    (row,) = run_json("session", "replay", image, "--model", "random_walker", "--threshold", "0.02")
+    assert row["name"] == "lesion"
+    assert 0.02 < row["change"] < 1
 
 
 def test_a_class_the_expert_did_not_mark_is_a_usage_error(run, image, expert, classes, tmp_path):

@@ -73,6 +73,7 @@ class Bridge:
         self._viewer, self._layers, self._session, self._live = viewer, layers, session, live
         self._plane: Plane | None = None
         self._announced: list[Stroke] = []
+        self._inside: Callable[[], str | None] = _anywhere
         self._links: list[tuple[Any, Callable[..., Any]]] = [
             (session.events.voxels_changed, self._show_voxels),
             (session.events.labels_replaced, layers.replace_voxels),
@@ -100,6 +101,10 @@ class Bridge:
     def plane(self) -> Plane | None:
         """The slice that is shown; None in 3-D display."""
         return self._plane
+
+    def confine(self, inside: Callable[[], str | None]) -> None:
+        """Ask before each stroke of napari's brush inside which class it may paint."""
+        self._inside = inside
 
     def active_prompts(self) -> PromptSet:
         """Return the prompts of the active object."""
@@ -163,7 +168,7 @@ class Bridge:
             self._layers.show_voxels(self._session.labels, stroke.indices)
 
     def _record(self, stroke: Stroke) -> None:
-        self._session.record_stroke(stroke.indices, stroke.value)
+        self._session.record_stroke(stroke.indices, stroke.value, inside=self._inside())
 
     def _forget_history(self) -> None:
         """Empty napari's own history, which would write old values over newer ones.
@@ -197,6 +202,10 @@ class Bridge:
     def _on_zoom(self) -> None:
         step = float(np.min(np.abs(self._layers.objects.scale)))
         self._layers.prompts.fit(self._viewer.scene.camera.zoom * step)
+
+
+def _anywhere() -> None:
+    """Confine strokes to no class."""
 
 
 def strokes_of(item: Any) -> list[Stroke]:

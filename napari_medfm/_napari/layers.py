@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from napari_medfm._napari.images import METADATA_KEY
 from napari_medfm._napari.picking import outline_of
 from napari_medfm.prompts import Point, Prompt, PromptSet
-from napari_medfm.session import SegmentedObject
+from napari_medfm.session import Proposals, SegmentedObject, SliceChange
 from napari_medfm.session.voxels import blank
 from napari_medfm.volume import Plane, Region, Volume
 
-_GHOST = (0.35, 0.85, 1.0, 1.0)
+_GHOST, _LOSS = (0.35, 0.85, 1.0, 1.0), (1.0, 0.25, 0.2, 1.0)
+_FAINT, _PLAIN = 0.4, 0.75
 _ADDS, _REMOVES = "#2fe07a", "#ff5a4f"
+_SHADES = ((1.0, 0.35, 0.25, 1.0), (1.0, 0.6, 0.2, 1.0), (1.0, 0.8, 0.2, 1.0), (1.0, 0.97, 0.4, 1.0))  # unsure to sure
 _UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 _LARGEST_COLOURED = 2**16 - 1  # beyond it napari gives labels a colour of their own only where numba is installed
 _DOT_PIXELS = 11
@@ -129,6 +131,59 @@ class SessionLayers:
         self.objects.data = copied(labels)
 
 
+class ProposalDisplay:
+    """What is proposed, in a layer of its own, which is made when something is proposed for the first time.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Gets the layer, above the session's objects.
+    layers : SessionLayers
+        Among which it lies.
+    proposals : Proposals
+        What to show; only boxes that changed are written.
+
+    Attributes
+    ----------
+    layer : Labels or None
+        uint8: 0 where nothing is proposed, else the shade of confidence.
+    """
+
+    def __init__(self, viewer: ViewerModel, layers: SessionLayers, proposals: Proposals) -> None:
+        self._viewer, self._layers, self._proposals = viewer, layers, proposals
+        self.layer: Labels | None = None
+        proposals.changed.connect(self._show)
+
+    def teardown(self) -> None:
+        """Take the layer out of the viewer, and let go of the proposals."""
+        self._proposals.changed.disconnect(self._show)
+        if self.layer is not None and is_in(self.layer, self._viewer.layers):
+            self._viewer.layers.remove(self.layer)
+
+    def _show(self, regions: tuple[Region, ...]) -> None:
+        layer = self._shown_layer()
+        for region in regions:
+            layer.data[region] = self._proposals.shown(region)
+        layer.refresh(extent=False, thumbnail=False)
+
+    def _shown_layer(self) -> Labels:
+        """Return the layer, made or put back into the viewer where it is not there."""
+        objects = self._layers.objects
+        if self.layer is None:
+            place = {name: getattr(objects, name) for name in ("scale", "translate", "units", "axis_labels")}
+            data = blank(objects.data.shape, np.dtype(np.uint8))
+            colours: dict[int | None, Any] = {None: _SHADES[0], 0: "transparent", **dict(enumerate(_SHADES, start=1))}
+            name = objects.name.replace("objects", "proposals")
+            self.layer = Labels(data, name=name, colormap=DirectLabelColormap(color_dict=colours), opacity=0.5, **place)
+            self.layer.editable = False
+        if not is_in(self.layer, self._viewer.layers):
+            active = self._viewer.layers.selection.active
+            above = [index for index, each in enumerate(self._viewer.layers) if is_in(each, [objects])]
+            self._viewer.layers.insert(above[0] + 1 if above else len(self._viewer.layers), self.layer)
+            self._viewer.layers.selection.active = active
+        return self.layer
+
+
 class Preview:
     """A ghost mask on one slice; nothing of it is ever journaled.
 
@@ -140,21 +195,38 @@ class Preview:
 
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
-        self.layer.colormap = DirectLabelColormap(color_dict={None: _GHOST, 0: "transparent", 1: _GHOST})
-        self.layer.opacity = 0.4
+        self.layer.colormap = DirectLabelColormap(color_dict={None: _GHOST, 0: "transparent", 1: _GHOST, 2: _LOSS})
+        self.layer.opacity = _FAINT
         self.layer.editable = False
         self._box: Region | None = None
+        self._held = False
 
     def show(self, plane: Plane, mask: NDArray[np.bool_] | None) -> None:
-        """Show a (rows, columns) mask instead of the last one; None shows nothing."""
-        box = None if mask is None else _box(mask)
+        """Show a (rows, columns) mask instead of the last one; None shows nothing.
+
+        While a change is shown, which somebody asked for, nothing else is.
+        """
+        if not self._held:
+            self._draw(plane, mask)
+
+    def show_change(self, change: SliceChange | None) -> None:
+        """Show what an object would gain, and in red what it would lose; None ends that."""
+        self._held = change is not None
+        self.layer.opacity = _FAINT if change is None else _PLAIN
+        if change is None:
+            self._draw(Plane(), None)
+        else:
+            self._draw(change.plane, change.added + 2 * change.removed.view(np.uint8))
+
+    def _draw(self, plane: Plane, values: NDArray[Any] | None) -> None:
+        box = None if values is None else _box(values != 0)
         if box is None and self._box is None:
             return
         self._erase()
-        if mask is not None and box is not None:
+        if values is not None and box is not None:
             self._box = plane.embed_region(*box, ndim=self.layer.ndim)
             region = self.layer.data[self._box]
-            region[...] = mask[box].reshape(region.shape)
+            region[...] = values[box].reshape(region.shape)
         self.layer.refresh(extent=False, thumbnail=False)
 
     def clear(self) -> None:

@@ -21,11 +21,13 @@ from napari_medfm._napari.pointing import Pointer, Position, clip, is_inside, lo
 from napari_medfm.prompts import Box, Lasso, Point, Prompt, PromptSet, Scribble
 from napari_medfm.volume import Plane
 
-Tool = Literal["point", "box", "scribble", "lasso", "brush", "eraser", "move"]
+Tool = Literal["point", "box", "scribble", "lasso", "brush", "eraser", "move", "range", "sphere", "piece"]
 
 _MODES = {"brush": "paint", "eraser": "erase"}
 _DRAWS = frozenset({"box", "scribble", "lasso"})
 _PROMPTS = _DRAWS | {"point"}
+_EDITS = frozenset({"range", "sphere", "piece"})  # whose drags are `Brushing`'s
+_CURSORS = dict.fromkeys(_PROMPTS | {"piece"}, "cross") | dict.fromkeys(("range", "sphere"), "circle")
 _LEFT, _RIGHT = 1, 2
 _CLICK_PIXELS = 4.0  # a hand that moved less meant a click
 _REACH_PIXELS = 8.0  # how near to a prompt counts as on it
@@ -171,8 +173,8 @@ class Tools:
             layer.mode = _MODES.get(self._tool, "pan_zoom")
         flat = self._viewer.dims.ndisplay == 2
         if self._tool not in _MODES:
-            layer.mouse_pan = not (flat and self._tool in _DRAWS)
-            layer.cursor = "cross" if flat and self._tool in _PROMPTS else "standard"
+            layer.mouse_pan = not (flat and self._tool in _DRAWS | _EDITS)
+            layer.cursor = _CURSORS.get(self._tool, "standard") if flat else "standard"
 
     def _on_mode(self) -> None:
         """Follow a mode that was chosen in napari, by button or digit."""
@@ -185,7 +187,7 @@ class Tools:
         if not self._viewer.mouse_over_canvas:
             self._prompting.clear_hover()
 
-    def _pointer(self, event: Any) -> Pointer | None:
+    def pointer(self, event: Any) -> Pointer | None:
         """Return where on the image the mouse is; None beside it and in 3-D display."""
         layer = self._layers.objects
         plane = visible_plane(layer, self._viewer.dims)
@@ -200,23 +202,24 @@ class Tools:
         mm = _REACH_PIXELS / event.camera_zoom
         return float(mm / row), float(mm / column)
 
-    def _sign(self, event: Any) -> bool:
+    def sign(self, event: Any) -> bool:
+        """Return whether a click or a drag adds: Shift turns the sign for once."""
         return self._positive != ("Shift" in event.modifiers)
 
     def _on_move(self, _layer: Labels, event: Any) -> None:
         if not self._hover or self._tool != "point":
             return
-        pointer = self._pointer(event)
+        pointer = self.pointer(event)
         if pointer is None:
             self._prompting.clear_hover()
         else:
-            self._prompting.hover(pointer.plane, pointer.position, self._sign(event))
+            self._prompting.hover(pointer.plane, pointer.position, self.sign(event))
 
     def _on_double_click(self, _layer: Labels, event: Any) -> None:
         """Take the second of two quick clicks for a click: napari sends no press for it."""
-        pointer = self._pointer(event) if self._tool == "point" else None
+        pointer = self.pointer(event) if self._tool == "point" else None
         if pointer is not None and event.button == _LEFT and "Alt" not in event.modifiers:
-            self._add(Point(pointer.plane, pointer.position, self._sign(event)))
+            self._add(Point(pointer.plane, pointer.position, self.sign(event)))
 
     def _on_viewer_double_click(self, viewer: ViewerModel, event: Any) -> None:
         """Keep napari from zooming while quick clicks are prompts."""
@@ -226,8 +229,8 @@ class Tools:
                 callback(viewer, event)
 
     def _on_drag(self, _layer: Labels, event: Any) -> Iterator[None]:
-        pointer = self._pointer(event) if self._tool in _PROMPTS else None
-        if pointer is None:
+        pointer = self.pointer(event) if self._tool in _PROMPTS else None
+        if pointer is None or "Control" in event.modifiers:  # with which the window is dragged
             return
         grip = pick(self._prompts(), pointer.plane, pointer.position, self._reach(pointer.plane, event))
         if event.button == _RIGHT or "Alt" in event.modifiers:
@@ -240,7 +243,7 @@ class Tools:
             yield from self._draw(pointer, event)
 
     def _click(self, pointer: Pointer, event: Any) -> Iterator[None]:
-        prompt = Point(pointer.plane, pointer.position, self._sign(event))
+        prompt = Point(pointer.plane, pointer.position, self.sign(event))
         if not (yield from _strays(event)):
             self._add(prompt)
 
@@ -251,7 +254,7 @@ class Tools:
 
     def _move(self, pointer: Pointer, grip: Grip, event: Any) -> Iterator[None]:
         """Drag a prompt; without a drag, a click beside it, or of the other sign, is a click."""
-        layer, positive, origin = self._layers.objects, self._sign(event), np.array(event.pos)
+        layer, positive, origin = self._layers.objects, self.sign(event), np.array(event.pos)
         layer.mouse_pan = False
         moved: Prompt | None = None
         yield
@@ -270,7 +273,7 @@ class Tools:
             self._add(Point(pointer.plane, pointer.position, positive))
 
     def _draw(self, pointer: Pointer, event: Any) -> Iterator[None]:
-        positive, tool, origin = self._sign(event), self._tool, np.array(event.pos)
+        positive, tool, origin = self.sign(event), self._tool, np.array(event.pos)
         path = [pointer.position]
         yield
         while True:

@@ -8,10 +8,10 @@ from napari.layers import Image
 
 from napari_medfm._napari.bridge import Bridge
 from napari_medfm._napari.keys import Keys
-from napari_medfm._napari.layers import SessionLayers
+from napari_medfm._napari.layers import ProposalDisplay, SessionLayers
 from napari_medfm._napari.orientation import Orientation
 from napari_medfm._napari.tools import Tools
-from napari_medfm.session import AnnotationSession, LiveSegmentation
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals
 from napari_medfm.volume import Volume
 
 
@@ -28,12 +28,15 @@ class Workspace:
         What is annotated.
     live : LiveSegmentation
         Its conversation with the model.
+    proposals : Proposals
+        What is proposed but not accepted.
     is_typing : callable
         Whether a text field has the keyboard.
 
     Attributes
     ----------
     layers : SessionLayers
+    proposed : ProposalDisplay
     bridge : Bridge
     tools : Tools
     orientation : Orientation
@@ -45,6 +48,7 @@ class Workspace:
         image: Image,
         session: AnnotationSession,
         live: LiveSegmentation,
+        proposals: Proposals,
         *,
         is_typing: Callable[[], bool],
     ) -> None:
@@ -52,6 +56,7 @@ class Workspace:
         self.layers = SessionLayers(session.volume, session.labels, image)
         self.layers.objects.editable = not session.read_only
         self.layers.add_to(viewer)
+        self.proposed = ProposalDisplay(viewer, self.layers, proposals)
         self.bridge = Bridge(viewer, self.layers, session, live)
         self.tools = Tools(viewer, self.layers, live, self.bridge.active_prompts)
         self.orientation = Orientation(viewer, self.layers.objects, session.volume)
@@ -87,6 +92,6 @@ class Workspace:
 
     def teardown(self) -> None:
         """Take everything away but the image; the session is not touched."""
-        for part in (self._keys, self.orientation, self.tools, self.bridge):
+        for part in (self._keys, self.orientation, self.tools, self.bridge, self.proposed):
             part.teardown()
         self.layers.remove_from(self._viewer)

@@ -16,6 +16,7 @@ from napari_medfm._napari.layers import is_in
 from napari_medfm._napari.notices import tell
 from napari_medfm._napari.workspace import Workspace
 from napari_medfm._plugin.dialogs import ask_for_labels, ask_for_path, ask_where_to_save, is_typing
+from napari_medfm._plugin.editing import Editing
 from napari_medfm._plugin.engine import Engine, ModelChoice
 from napari_medfm._plugin.files import Files
 from napari_medfm._plugin.opening import Opening, identify
@@ -23,7 +24,7 @@ from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
 from napari_medfm.inference import EmbeddingProgress, Predictor
-from napari_medfm.session import AnnotationSession, LiveSegmentation
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals
 from napari_medfm.volume import Plane, Volume, Window
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.workers import Latest
@@ -36,21 +37,27 @@ class Case:
     Attributes
     ----------
     session : AnnotationSession
+    proposals : Proposals
     live : LiveSegmentation
     workspace : Workspace
     contrast : Contrast
+    editing : Editing
     """
 
     session: AnnotationSession
+    proposals: Proposals
     live: LiveSegmentation
     workspace: Workspace
     contrast: Contrast
+    editing: Editing
 
     def close(self) -> None:
         """Take it out of the viewer; the journal holds everything."""
         self.live.close()
+        self.editing.close()
         self.contrast.teardown()
         self.workspace.teardown()
+        self.proposals.close()
         self.session.close()
 
 
@@ -220,8 +227,11 @@ class Annotator:
 
     def _show_case(self, session: AnnotationSession, layer: Image, predictor: Predictor) -> None:
         live = LiveSegmentation(session, predictor, self._engine.device, dispatch=self._dispatch)
-        workspace = Workspace(self._viewer, layer, session, live, is_typing=is_typing)
-        self.case = Case(session, live, workspace, Contrast(layer, self._follow_contrast, linked=self._linked))
+        proposals = Proposals(session)
+        workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
+        contrast = Contrast(layer, self._follow_contrast, linked=self._linked)
+        editing = Editing(self._viewer, session, live, workspace, self._engine.editing, self._dispatch)
+        self.case = Case(session, proposals, live, workspace, contrast, editing)
         workspace.bridge.plane_changed.connect(self._panel.set_plane)
         workspace.bridge.layers_removed.connect(self._on_removed)
         workspace.tools.tool_changed.connect(self._panel.set_tool)
@@ -363,6 +373,7 @@ def present(case: Case, panel: MedfmPanel) -> None:
     """Show a case in the panel."""
     tools, plane = case.workspace.tools, case.workspace.bridge.plane
     panel.bind(case.session, case.live)
+    case.editing.present(panel)
     panel.set_volume(case.session.volume)
     panel.set_window(case.live.window)
     panel.set_tool(tools.tool)

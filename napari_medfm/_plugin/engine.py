@@ -16,7 +16,7 @@ from napari_medfm.workers import Lane, Latest
 
 
 class Engine:
-    """What all panels of a process share: the device's lane, one for files, one for downloads, the embeddings.
+    """What all panels of a process share: a lane each for the device, files, downloads and editing; the embeddings.
 
     Obtained with `hold`, given back with `release`; the last one to do so ends the threads.
     """
@@ -30,6 +30,7 @@ class Engine:
         self.settings = settings
         self.files = Lane("files")
         self.downloads = Lane("downloads")
+        self.editing = Lane("editing")
         self._disk = WriteBehind(DiskStore(settings.embeddings_dir, settings.cache_bytes))
         self.store = TieredStore([MemoryStore(settings.memory_bytes), self._disk])
         self._holders = 0
@@ -50,6 +51,7 @@ class Engine:
             self.device.close(wait=False)
             self.files.close(wait=False)
             self.downloads.close(wait=False)
+            self.editing.close(wait=False)
             self._disk.close()
 
 

@@ -15,6 +15,11 @@ _BODIES = {
     "lasso": '<path d="M6 11C0 10 1 3 8 2.5S15.5 9 10 11C7 12 4 11 4 13c0 1 1 1.5 2 1.5"/>',
     "brush": '<path d="M14 2 7.5 8.5M7 8.5c-3 0-2.5 4-5 4.5 3 2 7.5 1 7-2.5z"/>',
     "eraser": '<path d="M6 13.5 2.5 10 9.5 3l4.5 4.5-6 6zM5.5 7l4.5 4.5M6 13.5h8"/>',
+    "range": '<path d="M14 2 8.5 7.5M8 7.5c-3 0-2.5 4-5 4.5 3 2 7.5 1 7-2.5z"/><path d="M2 2v8M1 2h2M1 10h2"/>',
+    "sphere": '<circle cx="8" cy="8" r="6"/><path d="M2 8c2 2.6 10 2.6 12 0"/>'
+    '<path d="M2 8c2-2.6 10-2.6 12 0" stroke-dasharray="1.5 1.5"/>',
+    "piece": '<path d="M2.5 4c1-3 6-3 6.5 0s-1 5-3.5 4.5-4-1.5-3-4.5z" fill="currentColor" fill-opacity="0.5"/>'
+    '<path d="M10.5 10c1-1.5 3.5-1 3.5 1s-2.5 3-3.5 1.5-.5-1.8 0-2.5z" stroke-dasharray="1.5 1.3"/>',
     "move": '<path d="M8 1.5v13M1.5 8h13M6 3.5l2-2 2 2M6 12.5l2 2 2-2M3.5 6l-2 2 2 2M12.5 6l2 2-2 2"/>',
     "add": '<path d="M8 3v10M3 8h10"/>',
     "remove": '<path d="M3 8h10"/>',

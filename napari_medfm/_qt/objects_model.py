@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor
 from napari_medfm._qt.section import Wiring
 from napari_medfm._qt.tables import COLOUR_ROLE, GLYPH_ROLE
 from napari_medfm.errors import MedfmError
-from napari_medfm.session import AnnotationSession, ObjectClass, SegmentedObject
+from napari_medfm.session import AnnotationSession, Measures, ObjectClass, SegmentedObject
 
 Role = Qt.ItemDataRole
 
@@ -27,6 +27,9 @@ class Column(IntEnum):
     ACCEPTED = 4
     LOCKED = 5
     VISIBLE = 6
+    MEAN = 7
+    LONG = 8
+    SHORT = 9
 
 
 _HEADERS = {
@@ -37,7 +40,11 @@ _HEADERS = {
     Column.ACCEPTED: ("", "Accepted: somebody looked at it and agreed"),
     Column.LOCKED: ("", "Locked: nothing changes its voxels"),
     Column.VISIBLE: ("", "Shown in the viewer"),
+    Column.MEAN: ("mean", "Mean intensity"),
+    Column.LONG: ("long", "Longest diameter in mm, on the axial slice where the object is largest"),
+    Column.SHORT: ("short", "Longest diameter at right angles to the long one, in mm"),
 }
+_NUMBERS = (Column.SIZE, Column.MEAN, Column.LONG, Column.SHORT)
 
 # Views ask for a dozen roles per cell and repaint; the others are answered before anything is looked up.
 _ROLES = frozenset(
@@ -87,13 +94,17 @@ class ObjectsModel(QAbstractTableModel):
     ----------
     failed : Signal(MedfmError)
         An edit was refused.
+    remeasured : Signal()
+        Something was measured, or has to be.
     """
 
     failed = Signal(object)
+    remeasured = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session: AnnotationSession | None = None
+        self._measures: Measures | None = None
         self._ids: list[int] = []
         self._rows: dict[int, int] = {}
 
@@ -105,9 +116,23 @@ class ObjectsModel(QAbstractTableModel):
         wiring.connect(session.events.classes_changed, self._update_all)
         self._reset()
 
+    def bind_measures(self, measures: Measures, wiring: Wiring) -> None:
+        """Show what is measured of the objects, once somebody looks."""
+        self._measures = measures
+        wiring.connect(measures.measured, self._update_measures)
+
+    @property
+    def can_measure(self) -> bool:
+        """Whether there is somebody who measures."""
+        return self._measures is not None
+
+    def to_csv(self) -> str | None:
+        """Return all objects and what is measured of them as CSV; None while some are still being measured."""
+        return self._measures.to_csv(self._ids) if self._measures is not None else None
+
     def unbind(self) -> None:
         """Show nothing."""
-        self._session = None
+        self._session = self._measures = None
         self._reset()
 
     def object_id(self, row: int) -> int | None:
@@ -132,7 +157,7 @@ class ObjectsModel(QAbstractTableModel):
             return None
         title, tip = _HEADERS[Column(section)]
         if role == Role.DisplayRole:
-            return self._unit() if section == Column.SIZE else title
+            return {Column.SIZE: self._unit(), Column.MEAN: self._mean_unit()}.get(Column(section), title)
         if role == Role.TextAlignmentRole:
             return _alignment(Column(section))
         return tip if role == Role.ToolTipRole else None
@@ -193,9 +218,26 @@ class ObjectsModel(QAbstractTableModel):
             return _alignment(column)
         if role not in (Role.DisplayRole, Role.EditRole, Role.ToolTipRole):
             return None
-        if column == Column.SIZE:
-            return self._size(thing.id) + (f" {self._unit()}" if role == Role.ToolTipRole else "")
+        if column in _NUMBERS:
+            return self._number(column, thing.id) + (f" {self._unit_of(column)}" if role == Role.ToolTipRole else "")
         return thing.name if column == Column.NAME else thing.class_name or ""
+
+    def _number(self, column: Column, object_id: int) -> str:
+        if column == Column.SIZE:
+            return self._size(object_id)
+        found = self._measures.get(object_id) if self._measures is not None else None
+        if found is None:
+            return "…"
+        if column == Column.MEAN:
+            return "" if found.mean is None else f"{found.mean:.4g}"
+        axes = found.diameters
+        return "" if axes is None else f"{axes.long if column == Column.LONG else axes.short:.1f}"
+
+    def _unit_of(self, column: Column) -> str:
+        return {Column.SIZE: self._unit(), Column.MEAN: self._mean_unit()}.get(column, "mm")
+
+    def _mean_unit(self) -> str:
+        return (self._measures.unit if self._measures is not None else "") or "mean"
 
     def _unit(self) -> str:
         geometry = self._session.volume.geometry if self._session is not None else None
@@ -248,6 +290,13 @@ class ObjectsModel(QAbstractTableModel):
         if self._ids:
             self.dataChanged.emit(self.index(0, Column.SIZE), self.index(len(self._ids) - 1, Column.SIZE))
 
+    def _update_measures(self, object_id: int) -> None:
+        row = self.row_of(object_id)
+        if row >= 0:
+            self.dataChanged.emit(self.index(row, Column.MEAN), self.index(row, Column.SHORT))
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, Column.MEAN, Column.MEAN)
+            self.remeasured.emit()
+
     def _update_all(self) -> None:
         if self._ids:
             self.dataChanged.emit(self.index(0, 0), self.index(len(self._ids) - 1, len(Column) - 1))
@@ -267,5 +316,5 @@ def _colour_data(thing: SegmentedObject, role: int) -> Any:
 
 
 def _alignment(column: Column) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if column == Column.SIZE else Qt.AlignmentFlag.AlignLeft
+    side = Qt.AlignmentFlag.AlignRight if column in _NUMBERS else Qt.AlignmentFlag.AlignLeft
     return side | Qt.AlignmentFlag.AlignVCenter

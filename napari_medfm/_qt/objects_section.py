@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from qtpy.QtCore import QModelIndex, Qt, Signal
-from qtpy.QtGui import QColor, QKeySequence, QShortcut
+from qtpy.QtGui import QColor, QGuiApplication, QKeySequence, QShortcut
 from qtpy.QtWidgets import QColorDialog, QFileDialog, QGridLayout, QHeaderView, QTableView, QWidget
 from superqt.utils import signals_blocked
 
@@ -12,9 +12,11 @@ from napari_medfm._qt.objects_delegates import ClassDelegate, ColourDelegate
 from napari_medfm._qt.objects_model import Column, ObjectsModel
 from napari_medfm._qt.section import Line, Section, Wiring, active_object, caption, choice, row
 from napari_medfm._qt.tables import COLOUR_ROLE, GLYPH_COLUMN, GlyphDelegate, fit_rows, make_compact
-from napari_medfm.session import AnnotationSession, CommitPolicy, Extent
+from napari_medfm.session import AnnotationSession, CommitPolicy, Extent, Measures
 from napari_medfm.volume import Plane
 
+_MEASURED = (Column.MEAN, Column.LONG, Column.SHORT)
+_SET_ASIDE = (Column.CLASS, Column.ACCEPTED, Column.LOCKED, Column.VISIBLE)
 _FEWEST_ROWS, _MOST_ROWS = 3, 8
 _CLASS_LISTS = "Class lists (*.json *.csv *.txt);;All files (*)"
 _POLICIES = {
@@ -44,6 +46,7 @@ class ObjectsSection(Section):
         self._session: AnnotationSession | None = None
         self._plane = Plane()
         self._recoloured: int | None = None
+        self._copying = False
         self._build_table()
         self._lay_out_table()
         self._build_choices()
@@ -61,9 +64,14 @@ class ObjectsSection(Section):
         wiring.connect(session.events.policy_changed, self._show_policy)
         self._refresh()
 
+    def bind_measures(self, measures: Measures, wiring: Wiring) -> None:
+        """Show what is measured of the objects, if that is asked for."""
+        self.model.bind_measures(measures, wiring)
+        self._refresh()
+
     def unbind(self) -> None:
         """Show nothing."""
-        self._session = None
+        self._session, self._copying = None, False
         self.model.unbind()
         self._refresh()
 
@@ -91,7 +99,8 @@ class ObjectsSection(Section):
             self.table.setColumnWidth(column, GLYPH_COLUMN)
         header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(Column.CLASS, QHeaderView.ResizeMode.Stretch)
-        self.table.setColumnWidth(Column.SIZE, 48)
+        for column in (Column.SIZE, *_MEASURED):
+            self.table.setColumnWidth(column, 48)
 
     def _lay_out_table(self) -> None:
         self.add = CompactButton("New", "Begin a new object of the same class", glyph="add", hint="N")
@@ -101,6 +110,29 @@ class ObjectsSection(Section):
         self.empty = Line("No objects yet", tip="Press New, or click in the image")
         self.rows.addWidget(self.empty)
         self.rows.addWidget(self.table)
+        self.measure = CompactButton("Measure", "Show mean intensity, long and short axis")
+        self.measure.setCheckable(True)
+        self.copy = CompactButton("Copy table", "Copy all objects and what is measured of them, as CSV")
+        self.rows.addLayout(row(self.measure, self.copy))
+        self._show_measures(False)
+
+    def _show_measures(self, shown: bool) -> None:
+        for column in _MEASURED:
+            self.table.setColumnHidden(column, not shown)
+        for column in _SET_ASIDE:
+            self.table.setColumnHidden(column, shown)
+
+    def _copy(self) -> None:
+        """Copy the table, as soon as everything in it is measured."""
+        text = self.model.to_csv()
+        self._copying = text is None
+        self.copy.setText("Measuring…" if self._copying else "Copy table")
+        if text is not None:
+            QGuiApplication.clipboard().setText(text)
+
+    def _go_on_copying(self) -> None:
+        if self._copying:
+            self._copy()
 
     def _build_choices(self) -> None:
         self.policy = choice()
@@ -136,6 +168,9 @@ class ObjectsSection(Section):
         self.add.clicked.connect(self._add)
         self.delete.clicked.connect(self._delete)
         self.jump.clicked.connect(self._jump)
+        self.measure.toggled.connect(self._show_measures)
+        self.copy.clicked.connect(self._copy)
+        self.model.remeasured.connect(self._go_on_copying)
         self.policy.activated.connect(self._choose_policy)
         self.extent_class.activated.connect(self._show_extent)
         self.extent.activated.connect(self._choose_extent)
@@ -150,6 +185,8 @@ class ObjectsSection(Section):
         writable = self._session is not None and not self._session.read_only
         self.empty.setVisible(not has_objects)
         self.table.setVisible(has_objects)
+        for control in (self.measure, self.copy):
+            control.setEnabled(has_objects and self.model.can_measure)
         for control in (self.add, self.policy, self.extent_class, self.extent, self.load_classes):
             control.setEnabled(writable)
 

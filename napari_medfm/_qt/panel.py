@@ -1,12 +1,13 @@
-"""The dock panel: five sections, banners above them, the research-use notice below."""
+"""The dock panel: six sections, banners above them, the research-use notice below."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
+from napari_medfm._qt.edit_section import EditSection
 from napari_medfm._qt.image_section import ImageSection
 from napari_medfm._qt.model_section import ModelSection
 from napari_medfm._qt.objects_section import ObjectsSection
@@ -16,7 +17,7 @@ from napari_medfm._qt.resume_bar import ResumeBar
 from napari_medfm._qt.section import Banner, Line, Wiring
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import ModelEntry
-from napari_medfm.session import AnnotationSession, LiveSegmentation
+from napari_medfm.session import AnnotationSession, Hand, LiveSegmentation, Measures
 from napari_medfm.volume import Plane, Volume, Window
 
 _NARROWEST = 280
@@ -54,7 +55,7 @@ class MedfmPanel(QWidget):
     licence_agreed : Signal()
         The answer to `ask_licence`.
     tool_selected : Signal(str)
-        One of `TOOLS`: point, box, scribble, lasso, brush, eraser, move.
+        One of `TOOLS` (point, box, scribble, lasso, brush, eraser, move) or `EDIT_TOOLS` (range, sphere, piece).
     sign_toggled : Signal(bool)
         True if prompts add to the object from now on.
     hover_toggled : Signal(bool)
@@ -94,7 +95,7 @@ class MedfmPanel(QWidget):
         super().__init__(parent)
         self._wiring = Wiring()
         self.image, self.model, self.prompts = ImageSection(), ModelSection(), PromptSection()
-        self.objects, self.progress = ObjectsSection(), ProgressSection()
+        self.edit, self.objects, self.progress = EditSection(), ObjectsSection(), ProgressSection()
         self.resume, self.error = ResumeBar(), Banner("warning", dismissable=True)
         self._lay_out()
         self._forward()
@@ -111,10 +112,17 @@ class MedfmPanel(QWidget):
             self._wiring.connect(live.events.failed, self.show_error)
         self.resume.show_read_only(session.message)
 
+    def bind_editing(
+        self, session: AnnotationSession, hand: Hand, measures: Measures, window: Callable[[], Window]
+    ) -> None:
+        """Edit the objects of the session that is shown by hand, and show what is measured of them."""
+        self.edit.bind(session, hand, window, self._wiring)
+        self.objects.bind_measures(measures, self._wiring)
+
     def unbind(self) -> None:
         """Let go of the session; nothing of it is shown or held any more."""
         self._wiring.release()
-        for section in (self.prompts, self.objects, self.progress):
+        for section in (self.prompts, self.edit, self.objects, self.progress):
             section.unbind()
         self.resume.show_read_only("")
         self.error.say("")
@@ -137,7 +145,7 @@ class MedfmPanel(QWidget):
 
     def set_plane(self, plane: Plane) -> None:
         """Show which slice the viewer shows."""
-        for section in (self.image, self.prompts, self.objects):
+        for section in (self.image, self.prompts, self.edit, self.objects):
             section.set_plane(plane)
 
     def set_models(self, models: Sequence[ModelEntry], current: str = "") -> None:
@@ -165,8 +173,9 @@ class MedfmPanel(QWidget):
         self.model.set_device(text, fell_back=fell_back)
 
     def set_tool(self, tool: str) -> None:
-        """Show which tool is in the hand, one of `TOOLS`."""
+        """Show which tool is in the hand, one of `TOOLS` or `EDIT_TOOLS`."""
         self.prompts.set_tool(tool)
+        self.edit.set_tool(tool)
 
     def set_positive(self, positive: bool) -> None:
         """Show whether prompts add or remove."""
@@ -189,7 +198,7 @@ class MedfmPanel(QWidget):
         sections = QVBoxLayout(body)
         sections.setContentsMargins(6, 4, 6, 4)
         sections.setSpacing(4)
-        for section in (self.image, self.model, self.prompts, self.objects, self.progress):
+        for section in (self.image, self.model, self.prompts, self.edit, self.objects, self.progress):
             sections.addWidget(section)
         sections.addStretch()
         scroll = QScrollArea()
@@ -220,6 +229,7 @@ class MedfmPanel(QWidget):
             (model.download_requested, self.download_requested),
             (model.licence_agreed, self.licence_agreed),
             (prompts.tool_selected, self.tool_selected),
+            (self.edit.tool_selected, self.tool_selected),
             (prompts.sign_toggled, self.sign_toggled),
             (prompts.hover_toggled, self.hover_toggled),
             (objects.jump_requested, self.jump_requested),
@@ -230,5 +240,5 @@ class MedfmPanel(QWidget):
             (self.resume.answered, self.resume_answered),
         ):
             source.connect(intent)
-        for section in (image, model, prompts, objects, progress):
+        for section in (image, model, prompts, self.edit, objects, progress):
             section.failed.connect(self.show_error)

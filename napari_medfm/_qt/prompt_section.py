@@ -86,8 +86,11 @@ class PromptSection(Section):
         self._refresh()
 
     def set_tool(self, name: str) -> None:
-        """Show which tool is in the hand."""
-        self.tools[name].setChecked(True)
+        """Show which tool is in the hand, if it is one of these."""
+        self._group.setExclusive(False)
+        for tool, button in self.tools.items():
+            button.setChecked(tool == name)
+        self._group.setExclusive(True)
 
     def set_positive(self, positive: bool) -> None:
         """Show whether prompts add or remove."""

@@ -109,6 +109,7 @@ class Section(QCollapsible):
     def _free_height(self, expanded: bool) -> None:
         # superqt fixes the height of the content; ours may change, such as when a text wraps.
         self.content().setMaximumHeight(_UNLIMITED if expanded else 0)
+        self.content().setVisible(expanded)  # else Tab leads into what cannot be seen
 
 
 class Line(QElidingLabel):

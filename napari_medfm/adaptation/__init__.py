@@ -7,7 +7,7 @@ that were made once. Knows neither sessions nor interfaces: slices come in as va
 
 from napari_medfm.adaptation.adapted import AdaptedModel
 from napari_medfm.adaptation.adapter import Adapter, AdapterFacts, Readout
-from napari_medfm.adaptation.filling import Proposal, clean, cleaned, fill, propose
+from napari_medfm.adaptation.filling import Filled, clean, cleaned, fill, propose
 from napari_medfm.adaptation.finding import Finding, Found
 from napari_medfm.adaptation.library import AdapterLibrary, Listed, read_adapter, read_facts, write_adapter
 from napari_medfm.adaptation.suggestions import Suggestion, suggest
@@ -20,11 +20,11 @@ __all__ = [
     "Adapter",
     "AdapterFacts",
     "AdapterLibrary",
+    "Filled",
     "Finding",
     "Found",
     "Listed",
     "Progress",
-    "Proposal",
     "Readout",
     "Recipe",
     "Suggestion",

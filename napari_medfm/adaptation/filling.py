@@ -9,6 +9,7 @@ from scipy.ndimage import find_objects, gaussian_filter1d, label
 
 from napari_medfm.adaptation.adapted import AdaptedModel
 from napari_medfm.adaptation.finding import Mask
+from napari_medfm.inference import Proposal
 from napari_medfm.models import ImageEmbedding
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane
@@ -19,17 +20,16 @@ _REACH_MM = 2.0  # standard deviation of the smoothing across slices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Proposal:
-    """What an adapted model would label on a slice.
+class Filled:
+    """What an adapted model would label on a slice, and how far it is to be believed.
 
     Attributes
     ----------
     plane : Plane
         The slice.
-    objects : tuple of ndarray of bool, (rows, columns)
-        Each object that was found; may be none.
-    confidences : tuple of float
-        Of each, 0..1, see `napari_medfm.adaptation.Finding`.
+    proposals : tuple of Proposal
+        Each object that was found, surest first; may be none. Their confidence is that of
+        `napari_medfm.adaptation.Finding`.
     entropy : float
         Mean entropy of the head's map where it is not sure of background, 0..1.
     disagreement : float
@@ -39,8 +39,7 @@ class Proposal:
     """
 
     plane: Plane
-    objects: tuple[Mask, ...]
-    confidences: tuple[float, ...]
+    proposals: tuple[Proposal, ...]
     entropy: float
     disagreement: float
     shape: tuple[int, int]
@@ -48,37 +47,29 @@ class Proposal:
     @property
     def mask(self) -> Mask:
         """All objects together, (rows, columns)."""
-        union: Mask = np.logical_or.reduce([np.zeros(self.shape, dtype=np.bool_), *self.objects])
+        union: Mask = np.zeros(self.shape, dtype=np.bool_)
+        for each in self.proposals:
+            union[each.box] |= each.inside
         return union
 
     @property
     def confidence(self) -> float:
         """Of the slice: that of its least sure object; of an empty slice, how sure the head is that it is."""
-        return min(self.confidences) if self.confidences else 1.0 - self.entropy
+        return min((each.confidence for each in self.proposals), default=1.0 - self.entropy)
 
-    def above(self, confidence: float) -> "Proposal":
-        """Return it with the objects that are at least so sure."""
-        return self._with([pair for pair in self._pairs(self.objects) if pair[1] >= confidence])
-
-    def within(self, kept: Mask) -> "Proposal":
+    def within(self, kept: Mask) -> "Filled":
         """Return it cut to what is kept, (rows, columns); what that adds belongs to the surest object."""
-        objects = [each & kept for each in self.objects]
+        objects = [(each.to_mask(self.shape) & kept, each.confidence) for each in self.proposals]
         added = kept & ~self.mask
         if added.any() and not objects:
-            return replace(self, objects=(added,), confidences=(_UNSEEN,))
-        if added.any():
-            objects[0] = objects[0] | added
-        return self._with([pair for pair in self._pairs(objects) if pair[0].any()])
-
-    def _pairs(self, objects: Sequence[Mask]) -> list[tuple[Mask, float]]:
-        return list(zip(objects, self.confidences, strict=True))
-
-    def _with(self, pairs: list[tuple[Mask, float]]) -> "Proposal":
-        objects, confidences = tuple(mask for mask, _ in pairs), tuple(sure for _, sure in pairs)
-        return replace(self, objects=objects, confidences=confidences)
+            objects = [(added, _UNSEEN)]
+        elif added.any():
+            objects[0] = objects[0][0] | added, objects[0][1]
+        cut = (Proposal.of(self.plane, mask, confidence) for mask, confidence in objects)
+        return replace(self, proposals=tuple(each for each in cut if not each.is_empty))
 
 
-def propose(model: AdaptedModel, plane: Plane, embedding: ImageEmbedding) -> Proposal:
+def propose(model: AdaptedModel, plane: Plane, embedding: ImageEmbedding) -> Filled:
     """Return what the model finds on one slice without prompts.
 
     Parameters
@@ -91,18 +82,17 @@ def propose(model: AdaptedModel, plane: Plane, embedding: ImageEmbedding) -> Pro
         Of it.
     """
     found = model.find(embedding)
-    objects = tuple(each for each in found.objects if each.mask.any())
-    return Proposal(
+    proposals = (Proposal.of(plane, each.mask, each.confidence) for each in found.objects)
+    return Filled(
         plane,
-        tuple(each.mask for each in objects),
-        tuple(each.confidence for each in objects),
+        tuple(each for each in proposals if not each.is_empty),
         mean_entropy(found.probability),
         1.0 - dice(found.mask, found.first),
         embedding.image_shape,
     )
 
 
-def fill(model: AdaptedModel, planes: Iterable[Plane], embed: Callable[[Plane], ImageEmbedding]) -> Iterator[Proposal]:
+def fill(model: AdaptedModel, planes: Iterable[Plane], embed: Callable[[Plane], ImageEmbedding]) -> Iterator[Filled]:
     """Propose labels for slices, one for every ``next``; to stop, close the generator.
 
     Parameters
@@ -168,17 +158,17 @@ def largest_parts(stack: Mask, *, parts: int | None = None) -> Mask:
     return kept
 
 
-def cleaned(proposals: Sequence[Proposal], spacing: Sequence[float], *, parts: int | None = None) -> list[Proposal]:
-    """Return proposals for neighbouring slices after `clean`, each cut to what is left of it.
+def cleaned(filled: Sequence[Filled], spacing: Sequence[float], *, parts: int | None = None) -> list[Filled]:
+    """Return filled neighbouring slices after `clean`, each cut to what is left of it.
 
     Parameters
     ----------
-    proposals : sequence of Proposal
+    filled : sequence of Filled
         One for each slice, in order along the axis, none left out.
     spacing, parts
         See `clean`; the first spacing is that between the slices.
     """
-    if not proposals:
+    if not filled:
         return []
-    stack = clean(np.stack([each.mask for each in proposals]), spacing, parts=parts)
-    return [each.within(kept) for each, kept in zip(proposals, stack, strict=True)]
+    stack = clean(np.stack([each.mask for each in filled]), spacing, parts=parts)
+    return [each.within(kept) for each, kept in zip(filled, stack, strict=True)]

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from napari_medfm.adaptation.filling import Proposal
+from napari_medfm.adaptation.filling import Filled
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane
 
@@ -38,39 +39,41 @@ class Suggestion:
     distance: float
 
 
-def suggest(proposals: Sequence[Proposal], labelled: Collection[int]) -> list[Suggestion]:
+def suggest(filled: Sequence[Filled], labelled: Collection[int]) -> list[Suggestion]:
     """Return the slices that are not labelled yet, the most rewarding first.
 
     Parameters
     ----------
-    proposals : sequence of Proposal
-        Of slices along one axis, in order.
+    filled : sequence of Filled
+        Slices along one axis, in order.
     labelled : collection of int
         Indices of labelled slices.
     """
-    gaps = [min((abs(int(each.plane.index) - index) for index in labelled), default=1) for each in proposals]
+    gaps = [min((abs(int(each.plane.index) - index) for index in labelled), default=1) for each in filled]
     farthest = max([1, *gaps])
     found = [
-        _suggestion(each, _change(proposals, place), gap / farthest)
-        for place, (each, gap) in enumerate(zip(proposals, gaps, strict=True))
+        _suggestion(each, change, gap / farthest)
+        for each, change, gap in zip(filled, _changes(filled), gaps, strict=True)
         if int(each.plane.index) not in labelled
     ]
     return sorted(found, key=lambda each: (-each.gain, int(each.plane.index)))
 
 
-def _suggestion(proposal: Proposal, change: float, distance: float) -> Suggestion:
+def _suggestion(filled: Filled, change: float, distance: float) -> Suggestion:
     parts = {
-        "entropy": proposal.entropy,
-        "disagreement": proposal.disagreement,
+        "entropy": filled.entropy,
+        "disagreement": filled.disagreement,
         "change": change,
         # Far from everything labelled, but nothing there: little to be learned.
-        "distance": distance if proposal.objects or change else 0.0,
+        "distance": distance if filled.proposals or change else 0.0,
     }
     gain = sum(_WEIGHTS[name] * value for name, value in parts.items())
-    return Suggestion(proposal.plane, gain, **parts)
+    return Suggestion(filled.plane, gain, **parts)
 
 
-def _change(proposals: Sequence[Proposal], place: int) -> float:
-    mask = proposals[place].mask
-    beside = [proposals[index].mask for index in (place - 1, place + 1) if 0 <= index < len(proposals)]
-    return sum(1.0 - dice(mask, other) for other in beside) / len(beside) if beside else 0.0
+def _changes(filled: Sequence[Filled]) -> list[float]:
+    """One minus the Dice with the neighbours, their mean."""
+    masks = [each.mask for each in filled]
+    steps = [1.0 - dice(mask, other) for mask, other in pairwise(masks)]
+    beside = ([*steps[max(0, place - 1) : place], *steps[place : place + 1]] for place in range(len(masks)))
+    return [sum(each) / len(each) if each else 0.0 for each in beside]

@@ -35,6 +35,7 @@ from napari_medfm.cli.evaluating import evaluate
 from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
 from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.prompts_file import FORMAT, read_objects
+from napari_medfm.cli.replaying import replay
 from napari_medfm.cli.terminal import (
     DAMAGED,
     NOT_WRITTEN,
@@ -215,6 +216,7 @@ app.command()(adapt)
 app.command()(evaluate)
 app.command()(pretrain)
 app.command()(embed)
+session_app.command()(replay)
 
 
 @session_app.command("verify")

@@ -83,12 +83,12 @@ def segment_with_adapter(
     predictor, digest, seen = Predictor(adapted, disk_store()), fingerprint(volume), choose_window(volume, window)
     planes = volume.geometry.planes(0)
     steps = fill(adapted, planes, lambda plane: embed_plane(predictor, volume, digest, seen, plane))
-    proposals = list(track(steps, adapter.facts.structure, len(planes)))
+    filled = list(track(steps, adapter.facts.structure, len(planes)))
     if volume.ndim == 3:
-        proposals = cleaned(proposals, volume.spacing, parts=None if adapter.facts.scattered else 1)
-    found = np.stack([each.mask for each in proposals])
+        filled = cleaned(filled, volume.spacing, parts=None if adapter.facts.scattered else 1)
+    found = np.stack([each.mask for each in filled])
     write_labels(output, (found if volume.ndim == 3 else found[0]).astype(np.uint8), volume.geometry)
-    held = [each for each in proposals if each.objects]
+    held = [each for each in filled if each.proposals]
     sure = float(np.mean([each.confidence for each in held])) if held else None
     voxels = int(np.count_nonzero(found))
     return [{"structure": adapter.facts.structure, "slices": len(held), "voxels": voxels, "confidence": sure}]

@@ -7,6 +7,7 @@ from napari_medfm.inference.disk import DiskStore, StoreCheck
 from napari_medfm.inference.keys import EmbeddingKey
 from napari_medfm.inference.lane import open_lane
 from napari_medfm.inference.predictor import Predictor
+from napari_medfm.inference.proposals import Proposal
 from napari_medfm.inference.schedule import EmbeddingProgress, embed_plane, embed_planes, order_planes, slice_image
 from napari_medfm.inference.stores import EmbeddingStore, MemoryStore, StoreInfo, TieredStore
 from napari_medfm.inference.write_behind import WriteBehind
@@ -18,6 +19,7 @@ __all__ = [
     "EmbeddingStore",
     "MemoryStore",
     "Predictor",
+    "Proposal",
     "StoreCheck",
     "StoreInfo",
     "TieredStore",

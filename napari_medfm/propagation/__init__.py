@@ -5,16 +5,16 @@ planes; knows nothing of sessions and writes into no label volume.
 """
 
 from napari_medfm.propagation.cleaning import keep_connected
+from napari_medfm.propagation.keys import KeySlice, Stop, StopReason
 from napari_medfm.propagation.propagating import Course, Scene, beside, propagate
-from napari_medfm.propagation.proposals import KeySlice, Proposal, StopReason
 from napari_medfm.propagation.shapes import interpolate
 from napari_medfm.propagation.stopping import StopRules
 
 __all__ = [
     "Course",
     "KeySlice",
-    "Proposal",
     "Scene",
+    "Stop",
     "StopReason",
     "StopRules",
     "beside",

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import generate_binary_structure, label
 
-from napari_medfm.propagation.proposals import KeySlice, Mask, Proposal
+from napari_medfm.inference.proposals import Mask, Proposal
+from napari_medfm.propagation.keys import KeySlice
 from napari_medfm.propagation.shapes import signed_distance
 from napari_medfm.volume import Geometry
 
@@ -43,7 +44,7 @@ def keep_connected(proposals: Sequence[Proposal], keys: Sequence[KeySlice], geom
     for proposal in proposals:
         mask = masks[proposal.plane.index] & kept[proposal.plane.index]
         if np.count_nonzero(mask) < np.count_nonzero(proposal.inside):
-            changed.append(Proposal.of(proposal.plane, mask, proposal.quality, proposal.stop))
+            changed.append(Proposal.of(proposal.plane, mask, proposal.confidence))
     return changed
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.inference import Predictor, slice_image
+from napari_medfm.inference.proposals import Mask, Proposal
 from napari_medfm.inference.schedule import embed_plane_steps
 from napari_medfm.propagation.carrying import carry
+from napari_medfm.propagation.keys import KeySlice, Stop, StopReason, check_keys
 from napari_medfm.propagation.prompting import prompts_for
-from napari_medfm.propagation.proposals import KeySlice, Mask, Proposal, StopReason, check_keys
 from napari_medfm.propagation.shapes import between, mixed
 from napari_medfm.propagation.stopping import Look, Scale, StopRules, change_of, overlap, reason_to_stop
 from napari_medfm.volume import Plane, Volume, Window
@@ -79,13 +80,17 @@ class Course:
         return range(max(0, self.first), last + 1)
 
 
+Walked = Proposal | Stop | None
+"""What one step of propagation says: a slice's proposal, an end, or nothing yet."""
+
+
 def propagate(
     predictor: Predictor, scene: Scene, keys: tuple[KeySlice, ...], course: Course | None = None
-) -> Iterator[Proposal | None]:
+) -> Iterator[Walked]:
     """Propose an object's mask on the slices between and around key slices.
 
     Between two keys both directions meet halfway, or where either stops; mixing what both say was measured to be worse.
-    Where neither gets, shape alone fills the gap (quality 0). A key with an empty mask is an end. Keys themselves
+    Where neither gets, shape alone fills the gap (confidence 0). A key with an empty mask is an end. Keys themselves
     are never proposed for.
 
     Parameters
@@ -101,9 +106,9 @@ def propagate(
 
     Yields
     ------
-    Proposal or None
-        One for each slice, away from the keys, gaps between keys first; None between two steps of it.
-        One with a `Proposal.stop` is the last of its direction. To stop earlier, close the generator.
+    Proposal, Stop or None
+        A proposal for each slice, away from the keys, gaps between keys first; None between two steps of it.
+        A `Stop` is the last of its direction. To stop earlier, close the generator.
 
     Raises
     ------
@@ -149,7 +154,7 @@ def beside(keys: tuple[KeySlice, ...], plane: Plane, count: int) -> tuple[tuple[
     return tuple(key for key in (below, same, above) if key is not None), range(first, stop)
 
 
-def _outwards(walk: "_Walk", key: KeySlice, way: int, within: range) -> Iterator[Proposal | None]:
+def _outwards(walk: "_Walk", key: KeySlice, way: int, within: range) -> Iterator[Walked]:
     """From an outermost key to the end, or until it stops; slices out of range are only walked through."""
     edge = within[0] - 1 if way < 0 else within[-1] + 1
     for proposal in walk.along(key, range(key.plane.index + way, edge, way)):
@@ -157,7 +162,7 @@ def _outwards(walk: "_Walk", key: KeySlice, way: int, within: range) -> Iterator
             yield proposal
 
 
-def _between(walk: "_Walk", left: KeySlice, right: KeySlice, within: range) -> Iterator[Proposal | None]:
+def _between(walk: "_Walk", left: KeySlice, right: KeySlice, within: range) -> Iterator[Walked]:
     """Both directions where both keys hold something, else from the one that does towards the end."""
     inner = range(left.plane.index + 1, right.plane.index)
     if not any(index in within for index in inner):
@@ -171,7 +176,7 @@ def _between(walk: "_Walk", left: KeySlice, right: KeySlice, within: range) -> I
     yield from (found for found in way if found is None or found.plane.index in within)
 
 
-def _meeting(walk: "_Walk", left: KeySlice, right: KeySlice) -> Iterator[Proposal | None]:
+def _meeting(walk: "_Walk", left: KeySlice, right: KeySlice) -> Iterator[Walked]:
     """The nearer key decides, if its way gets there; else the other; what neither reaches is filled by shape."""
     inner = range(left.plane.index + 1, right.plane.index)
     masks = {left.plane.index: left.mask, right.plane.index: right.mask}
@@ -185,12 +190,12 @@ def _meeting(walk: "_Walk", left: KeySlice, right: KeySlice) -> Iterator[Proposa
         yield walk.propose(Plane(left.plane.axis, index), mask, 0.0)
 
 
-def _taken(way: Iterator[Proposal | None], masks: dict[int, Mask], wanted: range) -> Iterator[Proposal | None]:
+def _taken(way: Iterator[Walked], masks: dict[int, Mask], wanted: range) -> Iterator[Walked]:
     """Go on along a way until nothing that is wanted is missing; what is there already stays."""
     if all(index in masks for index in wanted):
         return
     for found in way:
-        if found is None or found.stop is not None or found.plane.index in masks:
+        if not isinstance(found, Proposal) or found.plane.index in masks:
             yield None
         else:
             masks[found.plane.index] = found.to_mask(next(iter(masks.values())).shape)
@@ -208,10 +213,10 @@ class _Walk:
     rules: StopRules
     scale: Scale
 
-    def propose(self, plane: Plane, mask: Mask, quality: float, stop: StopReason | None = None) -> Proposal:
-        return Proposal.of(plane, self.scene.free(mask, plane), quality, stop)
+    def propose(self, plane: Plane, mask: Mask, confidence: float) -> Proposal:
+        return Proposal.of(plane, self.scene.free(mask, plane), confidence)
 
-    def along(self, key: KeySlice, indices: range) -> Iterator[Proposal | None]:
+    def along(self, key: KeySlice, indices: range) -> Iterator[Walked]:
         """Slice by slice from a key; doubtful ones are held back until one that is sure again."""
         last = sure = key
         usual = 0.0
@@ -222,8 +227,7 @@ class _Walk:
             distance = Scale(self.scale.spacing, self.scale.step * abs(index - sure.plane.index))
             reason = reason_to_stop(look, distance, self.rules)
             if reason is not None and (reason == "empty" or len(held) == self.rules.patience):
-                stopped_at, why = (held[0][0].plane, held[0][1]) if held else (plane, reason)
-                yield Proposal.of(stopped_at, np.zeros_like(key.mask), look.quality, why)
+                yield Stop(held[0][0].plane, held[0][1]) if held else Stop(plane, reason)
                 return
             proposal = self.propose(plane, look.found, look.quality)
             last = KeySlice(plane, look.found)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, shift
 
-from napari_medfm.propagation.proposals import KeySlice, Proposal, check_keys
+from napari_medfm.inference.proposals import Proposal
+from napari_medfm.propagation.keys import KeySlice, check_keys
 from napari_medfm.volume import Geometry, Plane
 
 Mask = NDArray[np.bool_]
@@ -105,7 +106,7 @@ def interpolate(keys: tuple[KeySlice, ...], geometry: Geometry) -> list[Proposal
     Returns
     -------
     list of Proposal
-        One for every slice between two neighbouring keys, in order; their quality is 1.
+        One for every slice between two neighbouring keys, in order; their confidence is 1.
 
     Raises
     ------

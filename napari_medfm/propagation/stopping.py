@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medfm.propagation.proposals import StopReason
+from napari_medfm.propagation.keys import StopReason
 
 Mask = NDArray[np.bool_]
 Image = NDArray[np.uint8]

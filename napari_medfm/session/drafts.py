@@ -16,6 +16,7 @@ from napari_medfm.session.ledger import NEW_STEP, Draft
 from napari_medfm.session.patches import bounds, box_of, overlap, shift, slabs, within
 from napari_medfm.session.request import PredictionRequest, is_current, needs_model
 from napari_medfm.session.state import SessionState
+from napari_medfm.session.strokes import within_class
 from napari_medfm.session.voxels import Edit, VoxelStore
 from napari_medfm.volume import Plane, Region
 
@@ -95,7 +96,15 @@ def reset(state: SessionState, voxels: VoxelStore, object_id: int | None) -> Dra
     return Draft("reset", "reset", after, _clear(state, voxels, state.object(object_id).id))
 
 
-def brush(state: SessionState, voxels: VoxelStore, object_id: int, region: Region, mask: Mask, add: bool) -> Draft:
+def brush(
+    state: SessionState,
+    voxels: VoxelStore,
+    object_id: int,
+    region: Region,
+    mask: Mask,
+    add: bool,
+    inside: str | None = None,
+) -> Draft:
     """Paint or erase voxels of an object by hand.
 
     Parameters
@@ -110,14 +119,18 @@ def brush(state: SessionState, voxels: VoxelStore, object_id: int, region: Regio
         The voxels of the box.
     add : bool
         Paint or erase.
+    inside : str, optional
+        Class within which alone is painted.
     """
     editor = Editor(state, transitions.unlocked(state, object_id).id)
     region = check_box(region, mask, voxels.shape)
+    if add and inside is not None:
+        mask = mask & within_class(state, voxels, inside, region)
     inner = box_of(mask)
     edits: tuple[Edit, ...] = ()
     if inner is not None:
         change = editor.paint if add else editor.erase
-        edits = _edits(voxels, [shift(region, inner)], lambda cut: change(cut, mask[inner]))
+        edits = edit_boxes(voxels, [shift(region, inner)], lambda cut: change(cut, mask[inner]))
     facts = {"object": object_id} if edits else {}
     return Draft("paint" if add else "erase", "brush" if add else "eraser", state, edits, facts=facts)
 
@@ -138,7 +151,7 @@ def import_labels(
         inner = box_of(values[slab] > 0)
         if inner is not None:
             region = shift(slab, inner)
-            edits += _edits(voxels, [region], partial(_lay, values[region], state))
+            edits += edit_boxes(voxels, [region], partial(_lay, values[region], state))
     return Draft("import", "import labels", after, tuple(edits))
 
 
@@ -251,15 +264,16 @@ def _predict(state: SessionState, voxels: VoxelStore, object_id: int, plane: Pla
     if region is None:
         return ()
     part = wide[within(region, whole)]
-    return _edits(voxels, [region], lambda cut: Editor(state, object_id).predict(cut, part))
+    return edit_boxes(voxels, [region], lambda cut: Editor(state, object_id).predict(cut, part))
 
 
 def _clear(state: SessionState, voxels: VoxelStore, object_id: int) -> tuple[Edit, ...]:
     reach = voxels.reach(object_id)
     traces = (voxels.trace(object_id, slab) for slab in (slabs(reach) if reach is not None else ()))
-    return _edits(voxels, (box for box in traces if box is not None), Editor(state, object_id).clear)
+    return edit_boxes(voxels, (box for box in traces if box is not None), Editor(state, object_id).clear)
 
 
-def _edits(voxels: VoxelStore, regions: Iterable[Region], change: Callable[[Cut], Cut]) -> tuple[Edit, ...]:
+def edit_boxes(voxels: VoxelStore, regions: Iterable[Region], change: Callable[[Cut], Cut]) -> tuple[Edit, ...]:
+    """Return what a change does to each of some boxes, those left out in which it does nothing."""
     made = (voxels.edit(region, change) for region in regions)
     return tuple(edit for edit in made if edit is not None)

@@ -109,6 +109,13 @@ class Editor:
         take = want & free & ~(held & _passed(kins[0]))
         return Cut(self._move(cut.levels, kins, give=held & (take | ~want), take=take), cut.hand)
 
+    def extend(self, cut: Cut, mask: Mask) -> Cut:
+        """Return the box after more of the object was accepted: nothing is given back, nothing erased is taken."""
+        kins = self._kins(cut)
+        held = _held(kins)
+        take = mask & ~cut.marked(-self.object_id) & self._free(kins) & ~(held & _passed(kins[0]))
+        return Cut(self._move(cut.levels, kins, give=held & take, take=take), cut.hand)
+
     def paint(self, cut: Cut, mask: Mask) -> Cut:
         """Return the box after a brush stroke that adds."""
         kins = self._kins(cut)

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 
 from napari_medfm.errors import MedfmError, SessionError
 from napari_medfm.files import sha256_file
+from napari_medfm.inference import Proposal
 from napari_medfm.prompts import Prompt
-from napari_medfm.session import drafts, opening, strokes, transitions
+from napari_medfm.session import drafts, growth, opening, strokes, transitions
 from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
+from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.history import History
 from napari_medfm.session.ledger import NO_STEP, Draft, Ledger, Outcome
 from napari_medfm.session.patches import bounds
 from napari_medfm.session.request import PredictionRequest
+from napari_medfm.session.shaping import Plan, Shaping, SliceChange
 from napari_medfm.session.state import CommitPolicy, Extent, ObjectClass, SessionState
 from napari_medfm.session.voxels import Labels, frozen
 from napari_medfm.volume import Plane, Region, Volume, write_labels
@@ -341,7 +344,7 @@ class AnnotationSession:
             self._commit(draft)
         return draft is not None
 
-    def record_stroke(self, indices: Sequence[Any], value: int) -> None:
+    def record_stroke(self, indices: Sequence[Any], value: int, *, inside: str | None = None) -> None:
         """Take over a stroke that napari's brush made on the copy of `labels` that it shows.
 
         The brush adds to the object `value` and takes from others what the policy allows;
@@ -356,6 +359,8 @@ class AnnotationSession:
             One per axis, as in ``labels[indices]``.
         value : int
             What was painted.
+        inside : str, optional
+            Class within which alone is painted.
 
         Raises
         ------
@@ -368,26 +373,29 @@ class AnnotationSession:
         if region is None:
             return
         try:
-            state = transitions.ensure_active(self.state) if value == self.state.next_id else self.state
-            number = value if value else state.object().id
-            self._commit(drafts.brush(state, self._ledger.voxels, number, region, mask, bool(value)), region)
+            number = value if value else self.state.object().id
+            self._commit(self._brushed(number, region, mask, bool(value), inside), region)
         except MedfmError:
             self.events.voxels_changed.emit(region)
             raise
 
-    def write_voxels(self, object_id: int, region: Region, mask: NDArray[np.bool_], *, add: bool = True) -> None:
+    def write_voxels(
+        self, object_id: int, region: Region, mask: NDArray[np.bool_], *, add: bool = True, inside: str | None = None
+    ) -> None:
         """Paint or erase voxels of an object by hand, without napari; otherwise as `record_stroke`.
 
         Parameters
         ----------
         object_id : int
-            The object.
+            The object; the next id makes a new one in the same step while none is active.
         region : tuple of slice
             A box of the volume.
         mask : ndarray of bool
             Which voxels of the box.
         add : bool
             Paint or erase.
+        inside : str, optional
+            Class within which alone is painted.
 
         Raises
         ------
@@ -396,7 +404,33 @@ class AnnotationSession:
         SessionError
             There is no such object, or the mask does not fit the box.
         """
-        self._commit(drafts.brush(self.state, self._ledger.voxels, object_id, region, mask, add))
+        self._commit(self._brushed(object_id, region, mask, add, inside))
+
+    def work_out(self, shaping: Shaping) -> Plan:
+        """Work out what an editing operation would do; nothing is changed.
+
+        May be called from any thread: if the session changes meanwhile, `carry_out` will refuse the plan.
+
+        Raises
+        ------
+        LockedObjectError
+            The object is locked.
+        SessionError
+            There is no such object or class.
+        """
+        return shaping.plan(self._ledger, self.volume.geometry)
+
+    def glance(self, shaping: Shaping, plane: Plane) -> SliceChange:
+        """Work out what an editing operation would do to one slice; otherwise as `work_out`."""
+        return shaping.glance(self._ledger, self.volume.geometry, plane)
+
+    def carry_out(self, plan: Plan) -> bool:
+        """Do what `work_out` found, as one undo step; False, and nothing changes, if anything happened since."""
+        self._check_writable()
+        current = plan.head == self._ledger.journal.head[0]
+        if current:
+            self._commit(plan.draft)
+        return current
 
     def import_labels(self, array: NDArray[Any], names: Mapping[int, str] | None = None) -> None:
         """Open a label volume as accepted objects that keep their ids.
@@ -430,6 +464,22 @@ class AnnotationSession:
     def set_extent(self, class_name: str, planes: Iterable[Plane], extent: Extent) -> None:
         """Say how far a class was annotated on some planes."""
         self._change("set_extent", "extent", transitions.set_extent(self.state, class_name, planes, extent))
+
+    def confirm_slice(self, class_name: str, plane: Plane) -> None:
+        """Say that all of a class on a slice is labelled: its objects there are accepted, or it is not there.
+
+        Raises
+        ------
+        SessionError
+            There is no such class.
+        """
+        self._commit(growth.confirm(self.state, self._ledger.voxels, class_name, [plane]))
+
+    def accept_proposals(
+        self, target: Target, chosen: Sequence[Proposal], origin: Origin, confirmed: Sequence[Plane] = ()
+    ) -> None:
+        """Make proposals voxels of accepted objects, in one step; see `napari_medfm.session.growth.accept`."""
+        self._commit(growth.accept(self.state, self._ledger.voxels, target, chosen, origin, confirmed))
 
     def set_policy(self, policy: CommitPolicy) -> None:
         """Choose whose voxels may be taken from now on; no undo step."""
@@ -499,6 +549,10 @@ class AnnotationSession:
         if not (self.read_only or self._closed):
             facts = {"sha256": sha256_file(path)}
             self._commit(Draft("save", "save", self.state, step=NO_STEP, facts=facts))
+
+    def _brushed(self, number: int, region: Region, mask: NDArray[np.bool_], add: bool, inside: str | None) -> Draft:
+        state = transitions.ensure_active(self.state) if number == self.state.next_id else self.state
+        return drafts.brush(state, self._ledger.voxels, number, region, mask, add, inside)
 
     def _change(self, kind: str, title: str, after: SessionState, step: int | None = None) -> None:
         self._commit(Draft(kind, title, after) if step is None else Draft(kind, title, after, step=step))

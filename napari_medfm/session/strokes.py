@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_medfm.session.edits import Editor, Mask
+from napari_medfm.session.patches import overlap, slabs, within
 from napari_medfm.session.state import SessionState
 from napari_medfm.session.voxels import VoxelStore
 from napari_medfm.volume import Region
@@ -48,6 +49,30 @@ def count(state: SessionState, voxels: VoxelStore, object_id: int) -> int:
     return voxels.shown(object_id) + sum(inside)
 
 
+def shown_in(state: SessionState, voxels: VoxelStore, object_id: int, region: Region) -> Mask:
+    """Return an object's voxels in a box, those of objects inside it included; read slice by slice."""
+    mask = np.zeros([part.stop - part.start for part in region], bool)
+    editor, reach = Editor(state, object_id), voxels.reach(object_id)
+    near = overlap(reach, region) if reach is not None else None
+    for slab in slabs(near) if near is not None else ():
+        mask[within(slab, region)] = editor.shown(voxels.read(slab))
+    return mask
+
+
+def within_class(state: SessionState, voxels: VoxelStore, class_name: str, region: Region) -> Mask:
+    """Return the voxels in a box that belong to any object of a class, or of a class below it.
+
+    Raises
+    ------
+    SessionError
+        There is no such class.
+    """
+    mask = np.zeros([part.stop - part.start for part in region], bool)
+    for number in state.members(state.object_class(class_name).name):
+        mask |= shown_in(state, voxels, number, region)
+    return mask
+
+
 def bounding_box(state: SessionState, voxels: VoxelStore, object_id: int) -> Region | None:
     """Return the smallest box that holds all of an object's voxels; looks from outside inwards."""
     reach = voxels.reach(object_id)
@@ -57,9 +82,9 @@ def bounding_box(state: SessionState, voxels: VoxelStore, object_id: int) -> Reg
     box = list(reach)
     for axis in range(len(box)):
         first, last = box[axis].start, box[axis].stop - 1
-        while not _holds(voxels, editor, box, axis, first):
+        while first < last and not _holds(voxels, editor, box, axis, first):
             first += 1
-        while not _holds(voxels, editor, box, axis, last):
+        while first < last and not _holds(voxels, editor, box, axis, last):
             last -= 1
         box[axis] = slice(first, last + 1)
     return tuple(box)

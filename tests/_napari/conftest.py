@@ -11,7 +11,7 @@ from napari_medfm._napari.images import image_layer_data
 from napari_medfm._napari.workspace import Workspace
 from napari_medfm.inference import MemoryStore, Predictor
 from napari_medfm.models import load_model
-from napari_medfm.session import AnnotationSession, LiveSegmentation
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals
 from napari_medfm.volume import fingerprint
 from napari_medfm.workers import Lane
 
@@ -27,6 +27,7 @@ class Desk:
     session: AnnotationSession
     live: LiveSegmentation
     workspace: Workspace
+    proposals: Proposals
     canvas: Canvas | None = None
     qtbot: object = None
     typing: bool = False
@@ -71,6 +72,7 @@ class Desk:
             self.closed = True
             self.live.close()
             self.workspace.teardown()
+            self.proposals.close()
             self.session.close()
 
 
@@ -102,8 +104,8 @@ def open_desk(viewer, volume, predictor, lane, dispatch=None):
         volume, digest
     )
     live = LiveSegmentation(session, predictor, lane, dispatch=dispatch)
-    desk = Desk(viewer, image, session, live, None)
-    desk.workspace = Workspace(viewer, image, session, live, is_typing=lambda: desk.typing)
+    desk = Desk(viewer, image, session, live, None, Proposals(session))
+    desk.workspace = Workspace(viewer, image, session, live, desk.proposals, is_typing=lambda: desk.typing)
     return desk
 
 

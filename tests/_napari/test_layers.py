@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from napari.layers import Image, Labels
 
 from napari_medfm._napari.layers import Preview, PromptDisplay, SessionLayers, is_in
+from napari_medfm.inference import Proposal
 from napari_medfm.prompts import Box, Lasso, Point, PromptSet, Scribble
+from napari_medfm.session import Origin
 from napari_medfm.volume import Plane
 
 SHAPE = (5, 12, 16)
@@ -105,3 +107,27 @@ def test_layers_are_told_apart_by_identity_not_by_name():
     one, two = Image(np.zeros((4, 4)), name="same"), Image(np.zeros((4, 4)), name="same")
     assert is_in(one, [two, one])
     assert not is_in(one, [two])
+
+
+def test_what_is_proposed_lies_in_a_layer_of_its_own_that_is_made_when_needed(headless):
+    number = headless.session.add_object()
+    layers = headless.viewer.layers
+    before, active = len(layers), layers.selection.active
+    mask = np.zeros(headless.session.volume.shape[1:], bool)
+    mask[4:9, 5:11] = True
+    plane = Plane(0, 6)
+    headless.proposals.put(number, {plane: [Proposal.of(plane, mask, 0.9)]}, Origin("plain"))
+    shown = headless.workspace.proposed.layer
+    assert len(layers) == before + 1
+    assert layers.selection.active is active
+    assert layers.index(shown) == layers.index(headless.layers.objects) + 1
+    np.testing.assert_array_equal(shown.data[6] > 0, mask)
+    headless.proposals.accept_slice(number, plane)
+    assert not shown.data.any()
+    np.testing.assert_array_equal(headless.layers.objects.data[6] == number, mask)
+    layers.remove(shown)
+    headless.session.undo()
+    np.testing.assert_array_equal(shown.data[6] > 0, mask)
+    assert shown in layers
+    headless.close()
+    assert shown not in layers

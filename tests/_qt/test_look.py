@@ -11,13 +11,15 @@ from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QSc
 
 from napari_medfm._qt import MedfmPanel
 from napari_medfm._qt.buttons import CompactButton
+from napari_medfm._qt.main_thread import MainThreadDispatcher
 from napari_medfm._qt.section import Line, Paragraph
 from napari_medfm.errors import WeightsError
 from napari_medfm.inference import EmbeddingProgress
 from napari_medfm.models import available_models
 from napari_medfm.prompts import Box, Point, Scribble
-from napari_medfm.session import Extent
+from napari_medfm.session import Extent, Hand, Measures
 from napari_medfm.volume import PRESETS, Plane
+from napari_medfm.workers import Lane
 
 pytestmark = pytest.mark.qt
 HERE = Plane(0, 6)
@@ -40,6 +42,10 @@ def panel(qtbot, session, small_volume):
     qtbot.addWidget(panel)
     fill(session)
     panel.bind(session)
+    lane, dispatch = Lane("editing"), MainThreadDispatcher()
+    hand, measures = Hand(session, lane, dispatch), Measures(session, lane, dispatch)
+    panel.bind_editing(session, hand, measures, lambda: PRESETS["abdomen"])
+    panel.edit.expand(animate=False)
     panel.set_images([LONG], LONG)
     panel.set_volume(small_volume)
     panel.set_window(PRESETS["abdomen"])
@@ -51,6 +57,10 @@ def panel(qtbot, session, small_volume):
     panel.offer_resume(3, datetime(2026, 11, 5, 14, 7))
     yield panel
     panel.unbind()
+    hand.close()
+    measures.close()
+    lane.close()
+    dispatch.close()
 
 
 def fill(session):
@@ -130,6 +140,24 @@ def test_the_panel_is_painted_in_the_theme_and_nothing_is_cut_off(qtbot, panel, 
             assert button.width() >= button.sizeHint().width(), button.text()
     outside = [child for child in panel.findChildren(QWidget) if child.isVisible() and sticks_out(child, panel)]
     assert outside == []
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_measurements_take_the_place_of_class_and_switches(qtbot, panel, themes, theme, tmp_path):
+    narrow = show(qtbot, panel, themes[theme], 300)
+    panel.objects.measure.click()
+    qtbot.waitUntil(lambda: panel.objects.model.to_csv() is not None)
+    settle(panel)
+    image = look(panel)
+    assert image.save(str(tmp_path / f"measured_{theme}.png"))
+    assert image != narrow
+    table = panel.objects.table
+    shown = [column for column in range(table.model().columnCount()) if not table.isColumnHidden(column)]
+    assert sum(table.columnWidth(column) for column in shown) <= table.viewport().width()
+    for column in shown[2:]:
+        for row in range(table.model().rowCount()):
+            text = table.model().index(row, column).data()
+            assert table.fontMetrics().horizontalAdvance(text) < table.columnWidth(column), text
 
 
 def test_a_text_that_wraps_when_the_panel_becomes_narrower_is_not_cut_off(qtbot, panel, themes):

@@ -1,17 +1,21 @@
 """The object table, classes, policy and extent."""
 
+import csv
+import io
 import json
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QGuiApplication
 from qtpy.QtWidgets import QColorDialog, QComboBox, QFileDialog, QLineEdit
 
+from napari_medfm._qt.main_thread import MainThreadDispatcher
 from napari_medfm._qt.objects_model import Column
 from napari_medfm._qt.objects_section import ObjectsSection
-from napari_medfm.session import CommitPolicy, Extent
+from napari_medfm.session import CommitPolicy, Extent, Measures
 from napari_medfm.volume import Plane
+from napari_medfm.workers import Lane
 
 pytestmark = pytest.mark.qt
 
@@ -51,6 +55,27 @@ def test_new_makes_an_object_and_chooses_it(section, session):
     section.add.click()
     assert list(session.state.objects) == [1, 2]
     assert chosen_row(section) == 1
+
+
+def test_the_table_is_copied_once_everything_is_measured(qtbot, section, session, small_labels, wiring):
+    assert not section.copy.isEnabled()
+    session.import_labels(small_labels, {1: "liver, right lobe"})
+    with Lane("editing") as lane:
+        dispatch = MainThreadDispatcher()
+        measures = Measures(session, lane, dispatch)
+        section.bind_measures(measures, wiring)
+        section.measure.click()
+        assert not section.table.isColumnHidden(Column.LONG)
+        assert section.table.isColumnHidden(Column.CLASS)
+        section.copy.click()
+        qtbot.waitUntil(lambda: section.copy.text() == "Copy table")
+        rows = list(csv.DictReader(io.StringIO(QGuiApplication.clipboard().text())))
+        shown = section.model.index(0, Column.MEAN).data(), section.model.index(0, Column.LONG).data()
+        measures.close()
+        dispatch.close()
+    assert [row["name"] for row in rows] == ["liver, right lobe", "Object 2", "Object 3"]
+    assert shown == (f"{float(rows[0]['mean']):.4g}", f"{float(rows[0]['long_mm']):.1f}")
+    assert rows[0]["unit"] == "HU"
 
 
 def test_the_table_appears_with_the_first_object(section):

@@ -5,6 +5,7 @@ import pytest
 from napari_medfm.adaptation import Adaptation
 from napari_medfm.models.backends.compact import load
 from napari_medfm.models.backends.sam import SamModel, build_small_sam
+from napari_medfm.models.backends.sam2 import Sam2, build_small_sam2
 
 from .discs import QUICK, support_on
 
@@ -17,6 +18,11 @@ def compact():
 @pytest.fixture(scope="session")
 def sam():
     return SamModel(build_small_sam(), device="cpu", reduced=False)
+
+
+@pytest.fixture(scope="session")
+def sam2():
+    return Sam2(build_small_sam2(), device="cpu", reduced=False)
 
 
 @pytest.fixture(scope="session")

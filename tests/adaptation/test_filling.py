@@ -1,13 +1,16 @@
 """Proposals and their clean-up, on drawn masks and on the adapted model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_medfm.adaptation import AdaptedModel, Proposal, clean, cleaned, fill
+from napari_medfm.adaptation import AdaptedModel, Filled, clean, cleaned, fill
 from napari_medfm.adaptation.filling import largest_parts, mean_entropy
+from napari_medfm.inference import Proposal
 from napari_medfm.volume import Plane
 
 from .discs import disc
@@ -16,22 +19,20 @@ SHAPE = (20, 24)
 
 
 def proposal(index, *boxes, sure=0.9, entropy=0.2):
-    masks = []
+    found = []
     for box in boxes:
         mask = np.zeros(SHAPE, bool)
         mask[box] = True
-        masks.append(mask)
-    return Proposal(Plane(0, index), tuple(masks), (sure,) * len(masks), entropy, 0.1, SHAPE)
+        found.append(Proposal.of(Plane(0, index), mask, sure))
+    return Filled(Plane(0, index), tuple(found), entropy, 0.1, SHAPE)
 
 
 LARGE, SPECK = np.s_[4:14, 4:14], np.s_[17:19, 20:22]
 
 
 def test_a_slice_is_as_sure_as_its_least_sure_object():
-    both = Proposal(Plane(), proposal(0, LARGE, SPECK).objects, (0.9, 0.4), 0.2, 0.1, SHAPE)
-    assert both.confidence == 0.4
-    assert both.above(0.5).confidences == (0.9,)
-    assert both.above(0.95).objects == ()
+    both = (*proposal(0, LARGE, sure=0.9).proposals, *proposal(0, SPECK, sure=0.4).proposals)
+    assert replace(proposal(0), proposals=both).confidence == 0.4
     assert proposal(0, entropy=0.3).confidence == 0.7
 
 
@@ -62,9 +63,9 @@ def test_nothing_stays_nothing():
 def test_proposals_are_cut_to_what_is_left_and_filled_where_neighbours_agree():
     stack = [proposal(index, *([] if index == 3 else [LARGE, SPECK])) for index in range(7)]
     found = cleaned(stack, (1.0, 1.0, 1.0))
-    assert [len(each.objects) for each in found] == [1] * 7
-    assert found[3].confidences == (0.5,)
-    assert found[0].confidences == (0.9,)
+    assert [len(each.proposals) for each in found] == [1] * 7
+    assert found[3].confidence == 0.5
+    assert found[0].confidence == 0.9
 
 
 @given(arrays(bool, (3, 6, 7)), st.integers(1, 3))

@@ -8,7 +8,10 @@ from suites.backend import PLANE, disc_image
 from napari_medfm.models.adaptable import Adaptable, GridPrompts, Square
 from napari_medfm.models.backends.compact import load
 from napari_medfm.models.backends.sam import SamModel, build_small_sam
-from napari_medfm.models.catalogue import SAM_FAMILY
+from napari_medfm.models.backends.sam2 import Sam2, build_small_sam2
+from napari_medfm.models.catalogue import SAM2_FAMILY, SAM_FAMILY
+from napari_medfm.models.sam2_layout import CHANNELS
+from napari_medfm.models.sam2_training import part
 from napari_medfm.prompts import Box, Point, PromptSet
 from napari_medfm.simulation import dice
 
@@ -20,10 +23,15 @@ def square_over(shape):
     return Square((0.0, 0.0), (float(max(shape)), float(max(shape))), shape)
 
 
-@pytest.fixture(scope="module", params=["compact", *SAM_FAMILY])
+ONE_OF_EACH = {entry.facts.recipe: name for name, entry in {**SAM_FAMILY, **SAM2_FAMILY}.items()}
+
+
+@pytest.fixture(scope="module", params=["compact", *ONE_OF_EACH.values()])
 def model(request):
     if request.param == "compact":
         return load(device="cpu")
+    if request.param in SAM2_FAMILY:
+        return Sam2(build_small_sam2(), SAM2_FAMILY[request.param], device="cpu", reduced=False)
     return SamModel(build_small_sam(), SAM_FAMILY[request.param], device="cpu", reduced=False)
 
 
@@ -56,7 +64,10 @@ def test_the_model_is_adaptable(model):
 def test_the_look_holds_the_features_of_the_embedding(model):
     embedding = model.encode(IMAGE)
     look = model.look(embedding)
-    np.testing.assert_array_equal(look.features.numpy(), embedding.arrays["features"].astype(np.float32))
+    several = model.spec.name in SAM2_FAMILY
+    levels = zip(CHANNELS, part(look.features[None]), strict=True) if several else [("features", look.features[None])]
+    for name, level in levels:
+        np.testing.assert_array_equal(level[0].numpy(), embedding.arrays[name].astype(np.float32))
     assert look.square.image_shape == SHAPE
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 
-from napari_medfm.propagation import KeySlice, Proposal, keep_connected
+from napari_medfm.inference import Proposal
+from napari_medfm.propagation import KeySlice, keep_connected
 from napari_medfm.volume import Plane, array_geometry
 
 SHAPE = (9, 30, 30)
@@ -27,7 +28,7 @@ def test_an_island_is_taken_away_and_only_its_slice_is_told():
     changed = keep_connected(found, [anchor(4, (5, 5))], array_geometry(SHAPE))
     assert [proposal.plane.index for proposal in changed] == [6]
     np.testing.assert_array_equal(changed[0].to_mask(SHAPE[1:]), slab(6, (6, 6)).to_mask(SHAPE[1:]))
-    assert changed[0].quality == 0.7
+    assert changed[0].confidence == 0.7
 
 
 def test_beyond_a_gap_everything_goes():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_medfm.errors import PromptError
-from napari_medfm.inference import MemoryStore, Predictor
+from napari_medfm.inference import MemoryStore, Predictor, Proposal
 from napari_medfm.models.backends import random_walker
-from napari_medfm.propagation import Course, KeySlice, StopRules, beside, propagate
+from napari_medfm.propagation import Course, KeySlice, Stop, StopRules, beside, propagate
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane
 from napari_medfm.workers import Lane
@@ -19,14 +19,14 @@ ANYTHING = StopRules(quality=0.0, drop=0.0, agreement=0.0, change=99.0)
 
 
 def proposals(steps):
-    return [found for found in steps if found is not None]
+    return [found for found in steps if isinstance(found, Proposal)]
 
 
 def merged(found, keys, shape=SHAPE):
     """Write as a caller would: each box, and nothing else."""
     result = np.zeros(shape, bool)
     for proposal in found:
-        part = result[proposal.region]
+        part = result[proposal.region()]
         part |= proposal.inside.reshape(part.shape)
     for known in keys:
         known.plane.take(result)[:] = known.mask
@@ -52,10 +52,9 @@ def test_any_plane_will_do_and_thick_slices_count_as_thick(predictor, axis):
 def test_it_goes_outwards_slice_by_slice_and_says_why_it_ends(predictor):
     bar = np.zeros(SHAPE, bool)
     bar[6:14, 18:30, 18:30] = True
-    found = proposals(propagate(predictor, scene_of(bar), (key(bar, 10),)))
-    assert [proposal.plane.index for proposal in found] == [9, 8, 7, 6, 5, 11, 12, 13, 14]
-    assert [proposal.plane.index for proposal in found if proposal.stop] == [5, 14]
-    assert all(proposal.inside.size == 0 for proposal in found if proposal.stop)
+    found = [each for each in propagate(predictor, scene_of(bar), (key(bar, 10),)) if each is not None]
+    assert [each.plane.index for each in found] == [9, 8, 7, 6, 5, 11, 12, 13, 14]
+    assert [each.plane.index for each in found if isinstance(each, Stop)] == [5, 14]
 
 
 def test_it_does_not_leave_the_range_it_was_given(predictor):
@@ -78,7 +77,7 @@ def test_where_neither_direction_can_go_on_the_gap_is_filled_by_shape(predictor)
     keys = (key(BALL, 6), key(BALL, 14))
     never = StopRules(quality=1.1, patience=0)
     found = proposals(propagate(predictor, scene_of(BALL), keys, Course(7, 13, never)))
-    assert [proposal.quality for proposal in found] == [0.0] * 7
+    assert [proposal.confidence for proposal in found] == [0.0] * 7
     assert dice(merged(found, keys)[6:15], BALL[6:15]) > 0.85
 
 
@@ -90,7 +89,7 @@ def test_where_one_direction_ends_early_the_other_goes_on(predictor):
     rules = StopRules(agreement=0.0, quality=0.0, drop=0.0)
     keys = (key(bar, 3), key(bar, 19))
     found = proposals(propagate(predictor, scene, keys, Course(4, 18, rules)))
-    assert [proposal.plane.index for proposal in found if proposal.quality > 0] == list(range(4, 16))
+    assert [proposal.plane.index for proposal in found if proposal.confidence > 0] == list(range(4, 16))
     assert sorted(proposal.plane.index for proposal in found) == list(range(4, 19))
 
 
@@ -127,7 +126,7 @@ def test_a_single_doubtful_slice_is_bridged_but_not_two(dark, reached):
     scene.volume.array[12 : 12 + dark] = np.minimum(scene.volume.array[12 : 12 + dark], 120)
     rules = StopRules(agreement=0.0, growth=9.0, overlap=0.0, change=99.0)
     steps = propagate(Predictor(Forgetful()), scene, (key(bar, 10),), Course(10, 15, rules))
-    assert max(proposal.plane.index for proposal in proposals(steps) if not proposal.stop) == reached
+    assert max(proposal.plane.index for proposal in proposals(steps)) == reached
 
 
 def test_an_image_without_any_contrast_carries_the_mask_unchanged(predictor):

@@ -73,7 +73,7 @@ def test_a_ball_is_found_again_between_its_slices_in_every_direction(axis):
     for index in chosen:
         Plane(axis, index).take(found)[:] = Plane(axis, index).take(truth)
     for proposal in interpolate(tuple(key(truth, index, axis) for index in chosen), array_geometry(shape, spacing)):
-        found[proposal.region] = np.expand_dims(proposal.inside, axis)
+        found[proposal.region()] = np.expand_dims(proposal.inside, axis)
     assert dice(found, truth) > 0.9
 
 

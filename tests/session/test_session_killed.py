@@ -71,7 +71,9 @@ def annotate_until_killed(nursery, seed, after):
     child = int(nursery.stdout.readline())
     lines = [nursery.stdout.readline() for _ in range(after)]
     os.kill(child, signal.SIGKILL)
-    lines += iter(nursery.stdout.readline, "ended\n")  # what it still said before the kill reached it counts, too
+    while (line := nursery.stdout.readline()) != "ended\n":  # what it still said before the kill reached it counts, too
+        assert line, f"the nursery itself ended, with {nursery.poll()}"
+        lines.append(line)
     return [line.split() for line in lines]
 
 

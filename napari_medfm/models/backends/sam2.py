@@ -5,7 +5,6 @@ through a video is not used.
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_medfm.errors import ModelError
-from napari_medfm.models.base import ImageEmbedding, MaskPrediction, ModelSpec
-from napari_medfm.models.checks import check_embedding, check_image, check_prompts, empty_prediction, has_positive
-from napari_medfm.models.devices import choose_device, computes_bfloat16
-from napari_medfm.models.recipes import RECIPES, Recipe
+from napari_medfm.models.base import ImageEmbedding
+from napari_medfm.models.checks import check_image
+from napari_medfm.models.recipes import RECIPES
 from napari_medfm.models.registry import ModelEntry
-from napari_medfm.models.residence import Residence
 from napari_medfm.models.sam2_layout import CHANNELS, Hiera, assemble, build, networks
-from napari_medfm.models.sam_prompts import DecoderInputs, translate
-from napari_medfm.models.steps import finish
+from napari_medfm.models.sam2_training import Sam2Trainable, join
+from napari_medfm.models.sam_base import SamBase, renamed
+from napari_medfm.models.sam_prompts import DecoderInputs
 from napari_medfm.models.transforms import Frame
-from napari_medfm.models.weights import load_state_dict, state_digest, weights_of
+from napari_medfm.models.weights import load_state_dict, weights_of
 from napari_medfm.models.zoo import SAM2_FAMILY
-from napari_medfm.prompts import PromptSet
 
 TINY = SAM2_FAMILY["sam2-tiny"]
 _LARGEST_LOGIT = 32.0  # as the authors' predictor cuts off what it hands back as a mask
@@ -74,8 +70,7 @@ def load(
     weights = weights or weights_of(family)
     side = RECIPES[family.facts.recipe].side
     sam = build(load_state_dict(weights, sha256=sha256), side, Path(weights).name)
-    entry = replace(family, name=name or family.name, facts=replace(family.facts, title=title or family.facts.title))
-    return Sam2(sam, entry, device=device, precision=precision)
+    return Sam2(sam, renamed(family, name, title), device=device, precision=precision)
 
 
 def build_small_sam2(seed: int = 0, side: int = 128) -> Any:
@@ -107,28 +102,22 @@ SMALL = Hiera(16, 1, (1, 1, 2, 1), (3,))
 """The image encoder of `build_small_sam2`."""
 
 
-class Sam2:
-    """Any ``Sam2Model`` of ``transformers`` as a `PromptableModel`.
+class Sam2(SamBase):
+    """Any ``Sam2Model`` of ``transformers``; its embeddings have three levels, see `CHANNELS`.
 
-    How prompts go in says `napari_medfm.models.sam_prompts.translate`. A first click by itself is ambiguous and gets
-    three candidates. Anything more gets one: the decoder's single mask, or, where that is unstable (less than 98 % of
-    its area stays when its logits are cut at 0.05 instead of -0.05), the best of the three; so do both the authors'
-    predictor and ``transformers``.
+    More than a click gets the decoder's single mask, or, where that is unstable (less than 98 % of its area stays when
+    its logits are cut at 0.05 instead of -0.05), the best of the three that a first click gets; so do both the
+    authors' predictor and ``transformers``. The decoder computes in float32.
 
     Parameters
     ----------
     sam : Sam2Model
-        With its weights; moved to the device.
-    entry : ModelEntry
-        Whose weights they are; its facts name the recipe.
-    device : str, optional
-        See `choose_device`.
-    precision : str
-        Number format of the embeddings, ``float16`` or ``float32``.
-    reduced : bool, optional
-        Whether the encoder computes in bfloat16; by default where the device does so itself. The decoder computes in
-        float32.
+        With its weights.
+    entry, device, precision, reduced
+        See `SamBase`.
     """
+
+    ENCODES = ("vision_encoder.", "no_memory_embedding", "mask_decoder.conv_s")
 
     def __init__(
         self,
@@ -139,34 +128,14 @@ class Sam2:
         precision: str = "float16",
         reduced: bool | None = None,
     ) -> None:
-        if precision not in {"float16", "float32"}:
-            raise ModelError(entry.name, f"cannot store embeddings as {precision!r}", "Choose float16 or float32.")
-        self._wanted = reduced
-        self._recipe = RECIPES[entry.facts.recipe]
-        self._spec = _spec(sam, precision, entry, self._recipe)
-        self._sam = sam.eval().requires_grad_(requires_grad=False)
-        self._home = Residence(self._spec.title, choose_device(device), self._settle)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Facts about the model."""
-        return self._spec
-
-    @property
-    def device(self) -> str:
-        """The device it runs on, such as ``cpu`` or ``cuda:0``."""
-        return str(self._home.device)
-
-    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
-        """Encode an image; three levels of features, see `CHANNELS`. See `PromptableModel.encode`."""
-        return finish(self.encode_steps(image))
+        super().__init__(sam, entry, device=device, precision=precision, reduced=reduced)
 
     def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
         """Encode an image, a block of the encoder at a time. See `EncodesInSteps`."""
         check_image(image)
         shape = (image.shape[0], image.shape[1])
         backbone = self._sam.vision_encoder.backbone
-        pixels = self._recipe.frame(shape, self._spec.input_size).image(image)
+        pixels = self._frame(shape).image(image)
         x = self._advance(partial(_begin, backbone), pixels)
         stages = []
         for number, block in enumerate(backbone.blocks):
@@ -185,33 +154,28 @@ class Sam2:
     @torch.inference_mode()
     def _run(self, block: Callable[[Any], Any], x: Tensor | list[Tensor]) -> Any:
         device = self._home.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._reduced):
+        with self._autocast():
             return block(x.to(device) if isinstance(x, Tensor) else [level.to(device) for level in x])
 
-    def _settle(self, device: torch.device) -> None:
-        """Move to a device."""
-        self._reduced = computes_bfloat16(device) if self._wanted is None else self._wanted
-        self._sam = self._sam.to(device)
+    def trainable_decoder(self) -> Sam2Trainable:
+        """Return a copy of the decoder. See `Adaptable`."""
+        return Sam2Trainable.of(self._sam, self._recipe, self._side)
 
-    @torch.inference_mode()
-    def decode(
-        self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
-    ) -> MaskPrediction:
-        """Answer prompts; candidates come best first. See `PromptableModel.decode`."""
-        check_embedding(embedding, self._spec.encoder_digest)
-        check_prompts(prompts, embedding.image_shape)
-        frame = self._recipe.frame(embedding.image_shape, self._spec.input_size)
-        mask_size = self._sam.prompt_encoder.mask_input_size
-        inputs = translate(prompts, previous, frame, self._spec.prompt_kinds, mask_size)
-        if not has_positive(prompts) or inputs.empty:
-            return empty_prediction(embedding.image_shape, mask_size)
-        low_res, qualities, masks = self._home.run(lambda: self._answer(embedding, inputs, frame))
-        order = torch.argsort(qualities, descending=True, stable=True)
-        best_first = (masks[order], low_res[order].clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT), qualities[order])
-        return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
+    @property
+    def _side(self) -> int:
+        side: int = self._sam.config.prompt_encoder_config.image_size
+        return side
+
+    @property
+    def _numbers(self) -> int:
+        sides = (self._side // stride for stride in (4, 8, 16))
+        return sum(channels * side**2 for channels, side in zip(CHANNELS.values(), sides, strict=True))
+
+    @property
+    def _seasoning(self) -> tuple[str, ...]:
+        return *super()._seasoning, f"{self._side} pixels"
 
     def _answer(self, embedding: ImageEmbedding, inputs: DecoderInputs, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (candidates, h, w), qualities (candidates,) and masks (candidates, rows, columns)."""
         answer = self._sam(
             image_embeddings=self._home.keep(embedding, lambda: self._levels(embedding), 2 * embedding.nbytes),
             input_points=self._tensor(inputs.points)[None, None] if len(inputs.labels) else None,
@@ -223,7 +187,11 @@ class Sam2:
             multimask_output=self._recipe.gives_three(inputs.ambiguous),
         )
         low_res = answer.pred_masks[0, 0]
-        return low_res, answer.iou_scores[0, 0], frame.masks(low_res[None])[0]
+        masks = frame.masks(low_res[None])[0]
+        return low_res.clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT), answer.iou_scores[0, 0], masks
+
+    def _joined(self, embedding: ImageEmbedding) -> Tensor:
+        return join([level[0] for level in self._levels(embedding)])
 
     def _levels(self, embedding: ImageEmbedding) -> list[Tensor]:
         # The store may hand out arrays that nobody may write to; torch asks for ones that it may: `_tensor` copies.
@@ -245,31 +213,3 @@ def _pyramid(sam: Any, stages: list[Tensor]) -> list[Tensor]:
     coarse, half, fine = levels[-len(CHANNELS) :]
     told = coarse + sam.no_memory_embedding.view(1, -1, 1, 1)
     return [sam.mask_decoder.conv_s0(fine), sam.mask_decoder.conv_s1(half), told]
-
-
-def _spec(sam: Any, precision: str, entry: ModelEntry, recipe: Recipe) -> ModelSpec:
-    facts = entry.facts
-    state = sam.state_dict()
-    encodes = ("vision_encoder.", "no_memory_embedding", "mask_decoder.conv_s")
-    encoder = {key: tensor for key, tensor in state.items() if key.startswith(encodes)}
-    side = sam.config.prompt_encoder_config.image_size
-    numbers = sum(
-        channels * (side // stride) ** 2 for channels, stride in zip(CHANNELS.values(), (4, 8, 16), strict=True)
-    )
-    return ModelSpec(
-        name=entry.name,
-        title=facts.title,
-        ndim=2,
-        prompt_kinds=recipe.prompt_kinds,
-        input_size=side,
-        preprocessing=recipe.preprocessing,
-        embedding_bytes=numbers * np.dtype(precision).itemsize,
-        cacheable=True,
-        precision=precision,
-        tier=facts.tier,
-        origin=facts.origin,
-        licence=facts.licence,
-        commercial_use=facts.commercial_use,
-        encoder_digest=state_digest(encoder, recipe.preprocessing, f"{side} pixels"),
-        model_digest=state_digest(state, recipe.preprocessing, f"{side} pixels"),
-    )

@@ -1,14 +1,14 @@
-"""Key slices, which are given, and proposals, which are made from them."""
+"""Key slices, from which an object is propagated, and where that ends."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.errors import PromptError
-from napari_medfm.volume import Geometry, Plane, Region
+from napari_medfm.volume import Geometry, Plane
 
 Mask = NDArray[np.bool_]
 
@@ -32,54 +32,20 @@ class KeySlice:
     mask: Mask
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Proposal:
-    """What an object may look like on one slice; only the box that holds it is kept.
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where propagation ends in one direction: nothing is proposed there, nor beyond.
 
     Attributes
     ----------
     plane : Plane
         The slice.
-    start : (int, int)
-        (row, column) of the box's first voxel.
-    inside : ndarray of bool, (rows, columns) of the box
-        The object in the box; of size 0 where nothing is proposed.
-    quality : float
-        The model's prediction of how good it is, 0..1; 1 where no model was asked.
-    stop : str or None
-        Why propagation does not go beyond this slice in this direction; nothing is proposed here then.
+    reason : str
+        Why; see `StopReason`.
     """
 
     plane: Plane
-    start: tuple[int, int]
-    inside: Mask
-    quality: float
-    stop: StopReason | None = None
-
-    @classmethod
-    def of(cls, plane: Plane, mask: Mask, quality: float, stop: StopReason | None = None) -> Self:
-        """Keep the part of a whole plane's mask, (rows, columns), that holds something."""
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not rows.size:
-            return cls(plane, (0, 0), np.zeros((0, 0), bool), quality, stop)
-        inside = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
-        return cls(plane, (int(rows[0]), int(columns[0])), inside, quality, stop)
-
-    @property
-    def region(self) -> Region:
-        """The voxels of the box in the volume's grid, (z, y, x)."""
-        return self.plane.embed_region(*self._box)
-
-    def to_mask(self, shape: tuple[int, int]) -> Mask:
-        """Return the mask of the whole plane, (rows, columns) given by `shape`."""
-        mask = np.zeros(shape, dtype=bool)
-        mask[self._box] = self.inside
-        return mask
-
-    @property
-    def _box(self) -> tuple[slice, slice]:
-        first, second = (slice(at, at + size) for at, size in zip(self.start, self.inside.shape, strict=True))
-        return first, second
+    reason: StopReason
 
 
 def check_keys(keys: Iterable[KeySlice], geometry: Geometry) -> tuple[KeySlice, ...]:
