@@ -31,8 +31,19 @@ from skimage.segmentation import find_boundaries, random_walker
 from napari_medfm.evaluation import Case, read_manifest
 from napari_medfm.inference import MemoryStore, Predictor, Proposal, embed_plane, slice_image
 from napari_medfm.models import load_model
+from napari_medfm.models.steps import finish
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet
-from napari_medfm.propagation import Course, KeySlice, Scene, beside, interpolate, keep_connected, propagate
+from napari_medfm.propagation import (
+    Course,
+    KeySlice,
+    Scene,
+    agree,
+    beside,
+    cross,
+    interpolate,
+    propagate,
+    without_denied,
+)
 from napari_medfm.simulation import clicks_to, dice, dsc_auc, next_click, nsd
 from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, fingerprint, open_labels, open_volume
 
@@ -138,9 +149,14 @@ class Annotator:
         point = next_click(self.found[index], truth, clicked, plane)
         if point is None:
             return False
-        self.start.setdefault(index, self.found[index].copy())
-        self.clicks[index].append(point)
-        self.keys[index] = KeySlice(plane, self.answer(plane, self.start[index]))
+        rest = without_denied(self.found[index], point)
+        if rest is None:
+            self.start.setdefault(index, self.found[index].copy())
+            self.clicks[index].append(point)
+            rest = self.answer(plane, self.start[index])
+        else:
+            self.start[index], self.clicks[index] = rest, []
+        self.keys[index] = KeySlice(plane, rest)
         self.propagate(index)
         return True
 
@@ -165,7 +181,9 @@ class Annotator:
         began = time.perf_counter()
         steps = propagate(self.predictor, self.scene, keys, Course(first, last))
         proposals = [found for found in steps if isinstance(found, Proposal)]
-        proposals = cleaned(proposals, keys, self.scene.volume)
+        if any(key.mask.any() for key in keys):
+            crossing = finish(cross(self.predictor, self.scene, keys, indices))
+            proposals = agree(proposals, crossing, keys, self.scene)
         self.seconds += time.perf_counter() - began
         self.slices += len(proposals)
         self.found[first : last + 1] = False
@@ -178,11 +196,6 @@ class Annotator:
         pairs = list(zip(self.found, self.thing.truth, strict=True))
         scores = [(dice(found, truth), -np.count_nonzero(found ^ truth)) for found, truth in pairs]
         return min(range(len(scores)), key=scores.__getitem__)
-
-
-def cleaned(proposals: list[Proposal], keys: tuple[KeySlice, ...], volume: Volume) -> list[Proposal]:
-    changed = {proposal.plane: proposal for proposal in keep_connected(proposals, keys, volume.geometry)}
-    return [changed.get(proposal.plane, proposal) for proposal in proposals]
 
 
 def segment(predictor: Predictor, thing: Thing, clicks: int, *, walk: bool) -> Result:
