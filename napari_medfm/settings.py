@@ -72,6 +72,11 @@ class Settings:
         return self.data_dir / "sessions"
 
     @property
+    def adapters_dir(self) -> Path:
+        """Folder of adapters, and of the labelled slices that they were made from."""
+        return self.data_dir / "adapters"
+
+    @property
     def embeddings_dir(self) -> Path:
         """Folder of the embedding cache."""
         return self.cache_dir / "embeddings"

@@ -226,8 +226,9 @@ class Annotator:
             self._show_case(session, self._chosen, predictor)
 
     def _show_case(self, session: AnnotationSession, layer: Image, predictor: Predictor) -> None:
-        live = LiveSegmentation(session, predictor, self._engine.device, dispatch=self._dispatch)
         proposals = Proposals(session)
+        lane, dispatch = self._engine.device, self._dispatch
+        live = LiveSegmentation(session, predictor, lane, dispatch=dispatch, proposals=proposals)
         workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
         contrast = Contrast(layer, self._follow_contrast, linked=self._linked)
         editing = Editing(self._viewer, session, live, workspace, self._engine.editing, self._dispatch)

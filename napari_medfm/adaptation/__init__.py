@@ -7,8 +7,8 @@ that were made once. Knows neither sessions nor interfaces: slices come in as va
 
 from napari_medfm.adaptation.adapted import AdaptedModel
 from napari_medfm.adaptation.adapter import Adapter, AdapterFacts, Readout
-from napari_medfm.adaptation.filling import Filled, clean, cleaned, fill, propose
-from napari_medfm.adaptation.finding import Finding, Found
+from napari_medfm.adaptation.filling import Filled, clean, cleaned, entropy, fill, propose
+from napari_medfm.adaptation.finding import Finding, Found, probability_of
 from napari_medfm.adaptation.library import AdapterLibrary, Listed, read_adapter, read_facts, write_adapter
 from napari_medfm.adaptation.suggestions import Suggestion, suggest
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
@@ -33,7 +33,9 @@ __all__ = [
     "adaptable",
     "clean",
     "cleaned",
+    "entropy",
     "fill",
+    "probability_of",
     "propose",
     "read_adapter",
     "read_facts",

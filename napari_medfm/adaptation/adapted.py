@@ -65,6 +65,11 @@ class AdaptedModel:
         return self._adapter
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """Digests of the adapters that are on."""
+        return (self._adapter.digest,) if self.active else ()
+
+    @property
     def spec(self) -> ModelSpec:
         """Facts about the model: those of the base; with the adapter on, ``model_digest`` names both."""
         if not self.active:

@@ -109,11 +109,14 @@ def fill(model: AdaptedModel, planes: Iterable[Plane], embed: Callable[[Plane], 
 
 def mean_entropy(probability: NDArray[np.float32]) -> float:
     """Return the mean binary entropy, in bits, over the pixels that may belong to the structure; 0 if none may."""
-    unsure = probability[probability > 0.05].astype(np.float64)
-    if not unsure.size:
-        return 0.0
-    bounded = np.clip(unsure, 1e-6, 1 - 1e-6)
-    return float(np.mean(-bounded * np.log2(bounded) - (1 - bounded) * np.log2(1 - bounded)))
+    unsure = probability[probability > 0.05]
+    return float(np.mean(entropy(unsure), dtype=np.float64)) if unsure.size else 0.0
+
+
+def entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the binary entropy of each probability, in bits: 1 where nothing is known."""
+    bounded = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.asarray(-bounded * np.log2(bounded) - (1 - bounded) * np.log2(1 - bounded), dtype=np.float32)
 
 
 def clean(stack: Mask, spacing: Sequence[float], *, parts: int | None = None) -> Mask:

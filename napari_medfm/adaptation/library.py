@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -41,6 +42,18 @@ class Listed:
     facts: AdapterFacts
     digest: str
 
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return what is known of a file in a library.
+
+        Raises
+        ------
+        AdapterError
+            No adapter, damaged, or of a later version.
+        """
+        facts, digest = read_facts(path)
+        return cls(path, _version(path), facts, digest)
+
 
 class AdapterLibrary:
     """A folder of adapters: one folder for each structure, one file for each version. None is ever overwritten.
@@ -71,11 +84,11 @@ class AdapterLibrary:
         found = []
         for path in sorted(self._folder.glob(f"*/*{SUFFIX}")):
             try:
-                facts, digest = read_facts(path)
+                listed = Listed.of(path)
             except AdapterError:
                 continue
-            if structure is None or facts.structure == structure:
-                found.append(Listed(path, _version(path), facts, digest))
+            if structure is None or listed.facts.structure == structure:
+                found.append(listed)
         return tuple(sorted(found, key=lambda each: (each.facts.structure, -each.version)))
 
 

@@ -50,6 +50,15 @@ class Predictor:
         """Facts about the model."""
         return self._model.spec
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Digests of the adapters that take part in its answers; none of a model as it was loaded."""
+        return tuple(getattr(self._model, "adapters", ()))
+
+    def with_model(self, model: PromptableModel) -> "Predictor":
+        """Return a predictor of another model with the same encoder, which shares the stored embeddings."""
+        return Predictor(model, self._store)
+
     def key(self, fingerprint: str, plane: Plane, window: Window) -> EmbeddingKey:
         """Return the key of a plane's embedding by this model.
 

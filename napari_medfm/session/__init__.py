@@ -1,13 +1,18 @@
 """What a person did to an image: objects, prompts and voxels, with undo, in a journal that loses nothing.
 
-`AnnotationSession` is the only mutable owner; `LiveSegmentation` is its conversation
-with a model, `Hand` that with a person who knows better. None of them knows napari, Qt or torch.
+`AnnotationSession` is the only mutable owner; `LiveSegmentation` is its conversation with a model, which `Adapting`
+teaches and `Filling` lets look further; `Hand` is that with a person who knows better, and `Proposals` keeps what is not
+accepted yet. None of them knows napari, Qt or torch.
 """
 
+from napari_medfm.session.adapting import Adapting, AdaptingEvents, InUse, Workshop
 from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
+from napari_medfm.session.examples import Example, Examples
+from napari_medfm.session.filling import Filling, FillingEvents
 from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.hand import Hand, HandEvents
+from napari_medfm.session.lessons import FillProgress, Glimpse
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.measures import Measures
 from napari_medfm.session.opening import journal_path, set_aside
@@ -26,11 +31,20 @@ from napari_medfm.session.state import (
 from napari_medfm.session.verify import Recovery, VerifyReport, recover, verify
 
 __all__ = [
+    "Adapting",
+    "AdaptingEvents",
     "AnnotationSession",
     "CommitPolicy",
+    "Example",
+    "Examples",
     "Extent",
+    "FillProgress",
+    "Filling",
+    "FillingEvents",
+    "Glimpse",
     "Hand",
     "HandEvents",
+    "InUse",
     "LiveEvents",
     "LiveSegmentation",
     "Measures",
@@ -49,6 +63,7 @@ __all__ = [
     "SliceChange",
     "Target",
     "VerifyReport",
+    "Workshop",
     "journal_path",
     "outstanding",
     "read_classes",

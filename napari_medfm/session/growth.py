@@ -135,6 +135,14 @@ def members_on(state: SessionState, voxels: VoxelStore, class_name: str, plane: 
     )
 
 
+def grower(state: SessionState, target: Target, *, several: bool = False) -> int | None:
+    """Return the object that grows if proposals are accepted; None if new ones are made."""
+    if isinstance(target, int):
+        return target
+    mine = [thing.id for thing in state.objects.values() if thing.class_name == target and not thing.locked]
+    return mine[0] if mine and not several else None
+
+
 def _owners(
     state: SessionState, voxels: VoxelStore, target: Target, chosen: Sequence[Proposal], several: bool
 ) -> tuple[SessionState, list[tuple[int, Proposal]]]:
@@ -145,7 +153,7 @@ def _owners(
     mine = [thing.id for thing in state.objects.values() if thing.class_name == target and not thing.locked]
     owners: list[tuple[int, Proposal]] = []
     for part in parts_of(chosen) if several else [tuple(chosen)] if chosen else []:
-        found = _continued(state, voxels, mine, part) if several else mine[0] if mine else None
+        found = _continued(state, voxels, mine, part) if several else grower(state, target)
         if found is None:
             state = transitions.add_object(state, target)
             found = state.object().id

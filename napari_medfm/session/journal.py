@@ -309,6 +309,12 @@ class Journal:
         """
         return next(self.events(seq - 1))
 
+    def facts_of(self, kind: str) -> list[str]:
+        """Return the facts of all events of a kind, in order; the chain is not checked."""
+        with worded(self.path):
+            rows = self._connection.execute("SELECT facts FROM events WHERE kind = ? ORDER BY seq", (kind,))
+            return [str(facts) for (facts,) in rows]
+
     def checkpoints(self) -> Iterator[Checkpoint]:
         """Yield every checkpoint; it is the caller who compares their digests with what the events say."""
         with worded(self.path):

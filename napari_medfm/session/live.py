@@ -15,6 +15,7 @@ from napari_medfm.inference import Predictor
 from napari_medfm.models import MaskPrediction
 from napari_medfm.prompts import MaskPrompt, Point, Position, Prompt, PromptSet, check_inside
 from napari_medfm.session.background import Background
+from napari_medfm.session.proposals import Proposals
 from napari_medfm.session.questions import Answers, Question, View
 from napari_medfm.session.request import PredictionRequest, is_answered, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
@@ -71,6 +72,8 @@ class LiveSegmentation:
     dispatch : callable, optional
         Brings a callback to the session's thread. Without it callbacks are kept until
         that thread calls `wait`, which is what a script wants.
+    proposals : Proposals, optional
+        What a prompt may correct, see `Proposals.take_up`.
 
     Attributes
     ----------
@@ -86,6 +89,7 @@ class LiveSegmentation:
         *,
         window: Window | None = None,
         dispatch: Dispatch | None = None,
+        proposals: Proposals | None = None,
     ) -> None:
         if dispatch is call_now:
             msg = "answers come on the lane's thread, which does not own the session: give no dispatch, and call wait"
@@ -100,6 +104,7 @@ class LiveSegmentation:
         self._answers = Answers()
         self._pending: dict[Future[Any], PredictionRequest] = {}
         self._background = Background(lane, self._dispatch, self.events.progress.emit, self._tell)
+        self._proposals = proposals
         self._turn = 0
         self._hover: object | None = None
         self._hover_failed = False
@@ -145,6 +150,8 @@ class LiveSegmentation:
         MedfmError
             The session refuses it; see `AnnotationSession.add_prompt`.
         """
+        if self._proposals is not None:
+            self._proposals.take_up(prompt)
         self._session.add_prompt(prompt)
         self.clear_hover()
         self._ask(self._session.state.active, prompt.plane)
@@ -242,7 +249,7 @@ class LiveSegmentation:
 
     def _with_view(self, act: Callable[[View], None]) -> None:
         try:
-            view = self._view()
+            view = self.view()
         except MedfmError as error:
             self.events.failed.emit(error)
         else:
@@ -270,7 +277,7 @@ class LiveSegmentation:
             return None
         try:
             check_inside(point, point.plane.shape(self._session.volume.shape))
-            view = self._view()
+            view = self.view()
         except MedfmError:
             return None
         prompts = self._prompts_before(point.plane).add(point)
@@ -300,13 +307,14 @@ class LiveSegmentation:
             self._set_pending({asked: what for asked, what in self._pending.items() if asked is not found})
 
     def _put(self, request: PredictionRequest, start: float, prediction: MaskPrediction) -> None:
-        view = self._view()
+        view = self.view()
         done = request.context == view.context and self._session.apply_mask(
             request,
             prediction.mask,
             model=view.predictor.spec.name,
             model_digest=view.model_digest,
             quality=prediction.quality,
+            adapters=view.adapters,
         )
         if done:
             self._answers.remember(request, prediction)
@@ -359,7 +367,7 @@ class LiveSegmentation:
     def _would_ask(self, request: PredictionRequest) -> bool:
         """Whether a click would still be added to the prompts that a preview was made for."""
         before = request.prompts.prompts[:-1]
-        current = request.image == self._session.state.image and request.context == self._view().context
+        current = request.image == self._session.state.image and request.context == self.view().context
         return current and before == self._prompts_before(request.plane).prompts
 
     def _fail_hover(self, error: BaseException) -> None:
@@ -389,7 +397,7 @@ class LiveSegmentation:
             raise SessionError("prompt", f"number {index} does not exist", "Choose one that is shown.")
         return prompts[index].plane
 
-    def _view(self) -> View:
+    def view(self) -> View:
         """Return who looks at what just now.
 
         Raises

@@ -10,8 +10,8 @@ from psygnal import Signal
 
 from napari_medfm.errors import SessionError
 from napari_medfm.inference import Proposal
-from napari_medfm.prompts import Position, voxel_at
-from napari_medfm.session.growth import Origin, Target, parts_of
+from napari_medfm.prompts import Point, Position, Prompt, voxel_at
+from napari_medfm.session.growth import Origin, Target, grower, parts_of
 from napari_medfm.session.patches import overlap, within
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.session.state import Extent
@@ -172,6 +172,42 @@ class Proposals:
             Nothing is so sure, or the session refuses the change.
         """
         self._accept_some(target, lambda proposal: proposal.confidence >= confidence)
+
+    def take_up(self, prompt: Prompt) -> None:
+        """Accept what a prompt is about to correct: what is proposed on its slice of the object that it goes to.
+
+        While no object is active, that is the one a click points at. The object becomes the active one.
+
+        Raises
+        ------
+        MedfmError
+            The session refuses the change.
+        """
+        target = self._meant(prompt)
+        pending = self._slices[target][prompt.plane] if target is not None else None
+        if target is None or pending is None:
+            return
+        found = self._at(target, prompt.plane, prompt.position) if isinstance(prompt, Point) else None
+        chosen = pending.proposals if found is None or not pending.origin.several else (found,)
+        rest = tuple(each for each in pending.proposals if each not in chosen)
+        before = set(self._session.state.objects)
+        left = {prompt.plane: replace(pending, proposals=rest)} if rest else {}
+        self._accept(target, {prompt.plane: replace(pending, proposals=chosen)}, confirmed=(), rest=left)
+        state = self._session.state
+        made = set(state.objects) - before
+        self._session.set_active(max(made) if made else grower(state, target))
+
+    def _meant(self, prompt: Prompt) -> Target | None:
+        """What a prompt corrects: proposals for the object that is active, or those that a click points at."""
+        state = self._session.state
+        if state.active is None:
+            return self.target_at(prompt.plane, prompt.position) if isinstance(prompt, Point) else None
+        for target, slices in self._slices.items():
+            pending = slices.get(prompt.plane)
+            growing = grower(state, target, several=pending.origin.several) if pending is not None else None
+            if pending is not None and pending.proposals and growing == state.active:
+                return target
+        return None
 
     def close(self) -> None:
         """Let go of the session."""

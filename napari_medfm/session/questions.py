@@ -42,6 +42,11 @@ class View:
         return spec.model_digest or spec.encoder_digest
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """Digests of the adapters that are on."""
+        return self.predictor.adapters
+
+    @property
     def context(self) -> str:
         """What an answer depends on besides object, prompts and image, as a text to compare."""
         return f"{self.window.key} {self.predictor.spec.name} {self.model_digest} {self.turn}"

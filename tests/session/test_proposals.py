@@ -260,3 +260,36 @@ def test_accepted_proposals_survive_reopening(session, proposals, box, reopen):
     again = reopen(session)
     assert np.count_nonzero(again.labels == 1) == 25
     assert again.undo() == "accept proposals"
+
+
+def test_a_click_on_a_proposal_corrects_it(session, proposals, box):
+    put(proposals, "organ", box(2, (3, 8), (4, 9)))
+    click = Point(Plane(0, 2), (5.0, 5.0), positive=False)
+    proposals.take_up(click)
+    session.add_prompt(click)
+    assert session.state.active == 1
+    assert session.voxel_count(1) == 25
+    assert [prompt.kind for prompt in session.state.object().prompts] == ["mask", "point"]
+    assert session.state.extent_of("organ", Plane(0, 2)) is Extent.UNSEEN
+    assert proposals.targets == ()
+    session.undo()
+    session.undo()
+    assert planes_of(proposals, "organ") == [2]
+
+
+def test_a_click_for_another_object_leaves_proposals_alone(session, proposals, box):
+    put(proposals, "organ", box(2, (3, 8), (4, 9)))
+    session.add_object("vessel")
+    proposals.take_up(Point(Plane(0, 2), (5.0, 5.0)))
+    session.set_active(None)
+    proposals.take_up(Point(Plane(0, 2), (15.0, 15.0)))
+    assert planes_of(proposals, "organ") == [2]
+    assert not session.labels.any()
+
+
+def test_of_several_the_one_that_is_clicked_is_taken_up(session, proposals, box):
+    put(proposals, "organ", box(2, (3, 8), (4, 9)), box(2, (12, 16), (15, 20)), origin=SEVERAL)
+    proposals.take_up(Point(Plane(0, 2), (13.0, 16.0)))
+    assert session.voxel_count(session.state.active) == 20
+    (pending,) = proposals.slices("organ").values()
+    assert [each.start for each in pending.proposals] == [(3, 4)]

@@ -1,0 +1,148 @@
+"""The labelled slices of a class that a model may learn from, as a person sees and chooses them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_medfm.errors import MedfmError
+from napari_medfm.session.labelled import LabelledSlice, labelled_slices
+from napari_medfm.session.lessons import picture_of
+from napari_medfm.session.live import LiveSegmentation
+from napari_medfm.session.patches import overlap
+from napari_medfm.session.questions import View
+from napari_medfm.session.session import AnnotationSession
+from napari_medfm.volume import Plane, Region
+from napari_medfm.workers import Dispatch, Lane, Latest, Priority
+
+ENOUGH = 3
+"""Labelled slices after which adapting is offered."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One slice to learn from.
+
+    Attributes
+    ----------
+    labelled : LabelledSlice
+        What is labelled on it.
+    left_out : bool
+        Whether the person does not want it to be learned from.
+    picture : ndarray of uint8, (rows, columns, 3), or None
+        A small picture with the outline; None until it is made.
+    """
+
+    labelled: LabelledSlice
+    left_out: bool = False
+    picture: NDArray[np.uint8] | None = None
+
+    @property
+    def plane(self) -> Plane:
+        """The slice."""
+        return self.labelled.plane
+
+
+class Examples:
+    """Which slices of a session a model learns a class from.
+
+    All of them that were marked for the class, but those that are left out. To be used from the session's thread.
+
+    Parameters
+    ----------
+    session : AnnotationSession
+        What is labelled.
+    live : LiveSegmentation
+        Knows image and window.
+    files : Lane
+        Makes the pictures.
+    dispatch : callable
+        Brings them to the session's thread.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Other slices, other labels on them, or pictures that were missing.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: AnnotationSession, live: LiveSegmentation, files: Lane, dispatch: Dispatch) -> None:
+        self._session, self._live = session, live
+        self._drawing = Latest(files, dispatch, priority=Priority.BACKGROUND)
+        self._left_out: set[tuple[str, Plane]] = set()
+        self._items: tuple[Example, ...] = ()
+        self.class_name = ""
+        events = session.events
+        self._links: tuple[tuple[Any, Any], ...] = (
+            (events.extent_changed, self._list),
+            (events.objects_changed, self._list),
+            (events.voxels_changed, self._on_voxels),
+        )
+        for signal, slot in self._links:
+            signal.connect(slot)
+
+    @property
+    def items(self) -> tuple[Example, ...]:
+        """All slices that were marked for the class, in order."""
+        return self._items
+
+    @property
+    def chosen(self) -> tuple[LabelledSlice, ...]:
+        """Those that are learned from."""
+        return tuple(each.labelled for each in self._items if not each.left_out)
+
+    @property
+    def positives(self) -> int:
+        """How many of them hold the class."""
+        return sum(each.is_positive for each in self.chosen)
+
+    def choose(self, class_name: str) -> None:
+        """Turn to a class; an empty name is none."""
+        self.class_name = class_name
+        self._list()
+
+    def leave_out(self, plane: Plane, left_out: bool = True) -> None:
+        """Learn from a slice no longer, or again."""
+        key = (self.class_name, plane)
+        (self._left_out.add if left_out else self._left_out.discard)(key)
+        self._items = tuple(replace(each, left_out=left_out) if each.plane == plane else each for each in self._items)
+        self.changed.emit()
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self._drawing.forget()
+        for signal, slot in self._links:
+            signal.disconnect(slot)
+        self._links = ()
+
+    def _on_voxels(self, region: Region) -> None:
+        shape = self._session.volume.shape
+        if any(overlap(each.plane.region(shape), region) is not None for each in self._items):
+            self._list()
+
+    def _list(self, _what: object = None) -> None:
+        known = {each.name for each in self._session.state.classes}
+        found = labelled_slices(self._session, self.class_name) if self.class_name in known else ()
+        self._items = tuple(Example(each, (self.class_name, each.plane) in self._left_out) for each in found)
+        self.changed.emit()
+        self._draw(found)
+
+    def _draw(self, found: Sequence[LabelledSlice]) -> None:
+        try:
+            view = self._live.view()
+        except MedfmError:  # the image is not open: no pictures, and whoever asks the model is told
+            return
+        if found:
+            self._drawing.ask(lambda: _pictures(view, found), self._show)
+
+    def _show(self, pictures: dict[Plane, NDArray[np.uint8]]) -> None:
+        self._items = tuple(replace(each, picture=pictures.get(each.plane, each.picture)) for each in self._items)
+        self.changed.emit()
+
+
+def _pictures(view: View, found: Sequence[LabelledSlice]) -> dict[Plane, NDArray[np.uint8]]:
+    return {each.plane: picture_of(view, each) for each in found}
