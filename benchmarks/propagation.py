@@ -29,21 +29,10 @@ from scipy.ndimage import binary_dilation, zoom
 from skimage.segmentation import find_boundaries, random_walker
 
 from napari_medfm.evaluation import Case, read_manifest
-from napari_medfm.inference import MemoryStore, Predictor, Proposal, embed_plane, slice_image
+from napari_medfm.inference import MemoryStore, Predictor, embed_plane, slice_image
 from napari_medfm.models import load_model
-from napari_medfm.models.steps import finish
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet
-from napari_medfm.propagation import (
-    Course,
-    KeySlice,
-    Scene,
-    agree,
-    beside,
-    cross,
-    interpolate,
-    propagate,
-    without_denied,
-)
+from napari_medfm.propagation import KeySlice, Scene, beside, follow, gathered, interpolate, without_denied
 from napari_medfm.simulation import clicks_to, dice, dsc_auc, next_click, nsd
 from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, fingerprint, open_labels, open_volume
 
@@ -179,11 +168,7 @@ class Annotator:
         for at in indices:
             self.embedding(Plane(0, at))  # embeddings count as cached
         began = time.perf_counter()
-        steps = propagate(self.predictor, self.scene, keys, Course(first, last))
-        proposals = [found for found in steps if isinstance(found, Proposal)]
-        if any(key.mask.any() for key in keys):
-            crossing = finish(cross(self.predictor, self.scene, keys, indices))
-            proposals = agree(proposals, crossing, keys, self.scene)
+        proposals = gathered(follow(self.predictor, self.scene, keys, indices))
         self.seconds += time.perf_counter() - began
         self.slices += len(proposals)
         self.found[first : last + 1] = False
