@@ -6,9 +6,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from psygnal import Signal, SignalGroup, SignalInstance
+from psygnal import Signal, SignalGroup
 
 from napari_medfm.errors import MedfmError, SessionError
 from napari_medfm.inference import Proposal
@@ -143,7 +143,7 @@ class Propagating:
         self._future: Future[None] | None = None
         self._known: dict[Plane, KeySlice | Proposal] = {}
         self._touched: set[Plane] = set()
-        self._links: tuple[tuple[SignalInstance, Callable[..., None]], ...] = (
+        self._links: tuple[tuple[Any, Callable[..., None]], ...] = (
             (session.events.voxels_changed, self._touch_region),
             (live.events.applied, self._touch_answered),
             (live.events.busy_changed, self._follow),
