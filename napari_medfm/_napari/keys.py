@@ -3,7 +3,7 @@
 Digits 1-7 and V stay napari's. Nothing happens while a person types in a text field.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from napari.components import ViewerModel
@@ -63,15 +63,30 @@ class Keys:
             "Control-Z": self._undo,
             "Control-Shift-Z": self._redo,
         }
-        for owner in (*layers, viewer):
-            for key, action in actions.items():
-                self._before.append((owner, key, owner.bind_key(key, action, overwrite=True)))
+        self._owners = (*layers, viewer)
+        for key, action in actions.items():
+            self._bind(key, action)
+
+    def add(self, actions: Mapping[str, Callable[[], object]]) -> None:
+        """Bind more keys; what is refused is told."""
+        for key, action in actions.items():
+            self._bind(key, self._guarded(action))
 
     def teardown(self) -> None:
         """Give every key back."""
         for owner, key, before in self._before:
             owner.bind_key(key, before, overwrite=True)
         self._before.clear()
+
+    def _bind(self, key: str, action: Callable[..., Any]) -> None:
+        for owner in self._owners:
+            self._before.append((owner, key, owner.bind_key(key, action, overwrite=True)))
+
+    def _guarded(self, action: Callable[[], object]) -> Callable[[object], None]:
+        def act(_owner: object) -> None:  # no partial: napari asks for a name
+            self._do(action)
+
+        return act
 
     def _select(self, tool: str) -> None:
         if not self._is_typing():

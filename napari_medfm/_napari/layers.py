@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from napari_medfm._napari.images import METADATA_KEY
 from napari_medfm._napari.picking import outline_of
 from napari_medfm.prompts import Point, Prompt, PromptSet
-from napari_medfm.session import Proposals, SegmentedObject, SliceChange
+from napari_medfm.session import SegmentedObject, SliceChange
 from napari_medfm.session.voxels import blank
 from napari_medfm.volume import Plane, Region, Volume
 
 _GHOST, _LOSS = (0.35, 0.85, 1.0, 1.0), (1.0, 0.25, 0.2, 1.0)
 _FAINT, _PLAIN = 0.4, 0.75
 _ADDS, _REMOVES = "#2fe07a", "#ff5a4f"
-_SHADES = ((1.0, 0.35, 0.25, 1.0), (1.0, 0.6, 0.2, 1.0), (1.0, 0.8, 0.2, 1.0), (1.0, 0.97, 0.4, 1.0))  # unsure to sure
 _UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 _LARGEST_COLOURED = 2**16 - 1  # beyond it napari gives labels a colour of their own only where numba is installed
 _DOT_PIXELS = 11
@@ -129,59 +128,6 @@ class SessionLayers:
     def replace_voxels(self, labels: NDArray[Any]) -> None:
         """Show the session's voxels from an array of another type."""
         self.objects.data = copied(labels)
-
-
-class ProposalDisplay:
-    """What is proposed, in a layer of its own, which is made when something is proposed for the first time.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Gets the layer, above the session's objects.
-    layers : SessionLayers
-        Among which it lies.
-    proposals : Proposals
-        What to show; only boxes that changed are written.
-
-    Attributes
-    ----------
-    layer : Labels or None
-        uint8: 0 where nothing is proposed, else the shade of confidence.
-    """
-
-    def __init__(self, viewer: ViewerModel, layers: SessionLayers, proposals: Proposals) -> None:
-        self._viewer, self._layers, self._proposals = viewer, layers, proposals
-        self.layer: Labels | None = None
-        proposals.changed.connect(self._show)
-
-    def teardown(self) -> None:
-        """Take the layer out of the viewer, and let go of the proposals."""
-        self._proposals.changed.disconnect(self._show)
-        if self.layer is not None and is_in(self.layer, self._viewer.layers):
-            self._viewer.layers.remove(self.layer)
-
-    def _show(self, regions: tuple[Region, ...]) -> None:
-        layer = self._shown_layer()
-        for region in regions:
-            layer.data[region] = self._proposals.shown(region)
-        layer.refresh(extent=False, thumbnail=False)
-
-    def _shown_layer(self) -> Labels:
-        """Return the layer, made or put back into the viewer where it is not there."""
-        objects = self._layers.objects
-        if self.layer is None:
-            place = {name: getattr(objects, name) for name in ("scale", "translate", "units", "axis_labels")}
-            data = blank(objects.data.shape, np.dtype(np.uint8))
-            colours: dict[int | None, Any] = {None: _SHADES[0], 0: "transparent", **dict(enumerate(_SHADES, start=1))}
-            name = objects.name.replace("objects", "proposals")
-            self.layer = Labels(data, name=name, colormap=DirectLabelColormap(color_dict=colours), opacity=0.5, **place)
-            self.layer.editable = False
-        if not is_in(self.layer, self._viewer.layers):
-            active = self._viewer.layers.selection.active
-            above = [index for index, each in enumerate(self._viewer.layers) if is_in(each, [objects])]
-            self._viewer.layers.insert(above[0] + 1 if above else len(self._viewer.layers), self.layer)
-            self._viewer.layers.selection.active = active
-        return self.layer
 
 
 class Preview:

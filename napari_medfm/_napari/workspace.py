@@ -1,6 +1,6 @@
 """Everything a session has in a viewer, made together and taken away together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from napari.components import ViewerModel
@@ -8,11 +8,13 @@ from napari.layers import Image
 
 from napari_medfm._napari.bridge import Bridge
 from napari_medfm._napari.keys import Keys
-from napari_medfm._napari.layers import ProposalDisplay, SessionLayers
+from napari_medfm._napari.layers import SessionLayers
 from napari_medfm._napari.orientation import Orientation
+from napari_medfm._napari.overlays import MapDisplay, ProposalDisplay
+from napari_medfm._napari.pointing import Pointer, is_inside, locate
 from napari_medfm._napari.tools import Tools
 from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals
-from napari_medfm.volume import Volume
+from napari_medfm.volume import Plane, Volume
 
 
 class Workspace:
@@ -37,6 +39,7 @@ class Workspace:
     ----------
     layers : SessionLayers
     proposed : ProposalDisplay
+    map : MapDisplay
     bridge : Bridge
     tools : Tools
     orientation : Orientation
@@ -57,6 +60,7 @@ class Workspace:
         self.layers.objects.editable = not session.read_only
         self.layers.add_to(viewer)
         self.proposed = ProposalDisplay(viewer, self.layers, proposals)
+        self.map = MapDisplay(viewer, self.layers)
         self.bridge = Bridge(viewer, self.layers, session, live)
         self.tools = Tools(viewer, self.layers, live, self.bridge.active_prompts)
         self.orientation = Orientation(viewer, self.layers.objects, session.volume)
@@ -77,6 +81,22 @@ class Workspace:
             middle = tuple(float(np.floor((part.start + part.stop - 1) / 2)) for part in box)
             self.orientation.go_to(middle)
 
+    def show_plane(self, plane: Plane) -> None:
+        """Show a slice."""
+        self.orientation.show_plane(plane)
+
+    def pointer(self) -> Pointer | None:
+        """Return where the mouse is on the slice that is shown; None beside it, and in 3-D display."""
+        plane = self.bridge.plane
+        if plane is None:
+            return None
+        place = locate(self.layers.objects, plane, self._viewer.cursor.position)
+        return Pointer(plane, place) if is_inside(place, plane.shape(self._session.volume.shape)) else None
+
+    def add_keys(self, actions: Mapping[str, Callable[[], object]]) -> None:
+        """Bind more keys, which are given back with the others; what is refused is told."""
+        self._keys.add(actions)
+
     def show_image(self, volume: Volume) -> None:
         """Let another image on the same grid be read under the cursor, below what was annotated."""
         self.orientation.set_volume(volume)
@@ -92,6 +112,6 @@ class Workspace:
 
     def teardown(self) -> None:
         """Take everything away but the image; the session is not touched."""
-        for part in (self._keys, self.orientation, self.tools, self.bridge, self.proposed):
+        for part in (self._keys, self.orientation, self.tools, self.bridge, self.proposed, self.map):
             part.teardown()
         self.layers.remove_from(self._viewer)

@@ -1,6 +1,7 @@
 """The composition root: the one room that sees napari, Qt, the session and the models."""
 
-from napari_medfm._plugin.annotator import Annotator, Case, are_registered
+from napari_medfm._plugin.annotator import Annotator, are_registered
+from napari_medfm._plugin.case import Case
 from napari_medfm._plugin.dialogs import is_typing
 from napari_medfm._plugin.dock import AnnotationPanel
 from napari_medfm._plugin.engine import Engine

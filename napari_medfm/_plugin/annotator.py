@@ -1,7 +1,6 @@
 """Images that are open for annotation, and what the panel's buttons do to them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from napari_medfm._napari.images import image_layer_data, is_usable, volume_of
 from napari_medfm._napari.layers import is_in
 from napari_medfm._napari.notices import tell
 from napari_medfm._napari.workspace import Workspace
+from napari_medfm._plugin.adapting import AdaptingControl
+from napari_medfm._plugin.case import Case, present
 from napari_medfm._plugin.dialogs import ask_for_labels, ask_for_path, ask_where_to_save, is_typing
 from napari_medfm._plugin.editing import Editing
 from napari_medfm._plugin.engine import Engine, ModelChoice
@@ -24,41 +25,10 @@ from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
 from napari_medfm.inference import EmbeddingProgress, Predictor
-from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Propagating, Proposals, Teaching
 from napari_medfm.volume import Plane, Volume, Window
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.workers import Latest
-
-
-@dataclass(eq=False)
-class Case:
-    """One image that is open for annotation.
-
-    Attributes
-    ----------
-    session : AnnotationSession
-    proposals : Proposals
-    live : LiveSegmentation
-    workspace : Workspace
-    contrast : Contrast
-    editing : Editing
-    """
-
-    session: AnnotationSession
-    proposals: Proposals
-    live: LiveSegmentation
-    workspace: Workspace
-    contrast: Contrast
-    editing: Editing
-
-    def close(self) -> None:
-        """Take it out of the viewer; the journal holds everything."""
-        self.live.close()
-        self.editing.close()
-        self.contrast.teardown()
-        self.workspace.teardown()
-        self.proposals.close()
-        self.session.close()
 
 
 class Annotator:
@@ -219,7 +189,7 @@ class Annotator:
     def _use(self, predictor: Predictor) -> None:
         """Let a model answer; a session that waits for one is shown."""
         if self.case is not None:
-            self.case.live.set_predictor(predictor)
+            self.case.use(predictor)
             self._look()
         session, self._waiting = self._waiting, None
         if session is not None and self._chosen is not None:
@@ -231,8 +201,13 @@ class Annotator:
         live = LiveSegmentation(session, predictor, lane, dispatch=dispatch, proposals=proposals)
         workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
         contrast = Contrast(layer, self._follow_contrast, linked=self._linked)
-        editing = Editing(self._viewer, session, live, workspace, self._engine.editing, self._dispatch)
-        self.case = Case(session, proposals, live, workspace, contrast, editing)
+        teaching = Teaching.begin(session, live, proposals, self._engine.workshop(dispatch))
+        drawing = Latest(self._engine.files, dispatch)
+        control = AdaptingControl(teaching, workspace, self._panel, drawing)
+        editing = Editing(self._viewer, session, live, workspace, self._engine.editing, dispatch)
+        propagating = Propagating(session, live, proposals, lane, dispatch)
+        self.case = Case(session, proposals, live, workspace, contrast, editing, propagating, teaching, control)
+        workspace.add_keys({"G": self._panel.propagate.go})
         workspace.bridge.plane_changed.connect(self._panel.set_plane)
         workspace.bridge.layers_removed.connect(self._on_removed)
         workspace.tools.tool_changed.connect(self._panel.set_tool)
@@ -368,19 +343,6 @@ class Annotator:
     def _fail(self, error: MedfmError) -> None:
         self._panel.show_error(error)
         tell(error)
-
-
-def present(case: Case, panel: MedfmPanel) -> None:
-    """Show a case in the panel."""
-    tools, plane = case.workspace.tools, case.workspace.bridge.plane
-    panel.bind(case.session, case.live)
-    case.editing.present(panel)
-    panel.set_volume(case.session.volume)
-    panel.set_window(case.live.window)
-    panel.set_tool(tools.tool)
-    panel.set_positive(tools.positive)
-    if plane is not None:
-        panel.set_plane(plane)
 
 
 def are_registered(volume: Volume, other: Volume) -> bool:

@@ -11,8 +11,9 @@ from napari_medfm.errors import MedfmError
 from napari_medfm.inference import DiskStore, MemoryStore, Predictor, TieredStore, WriteBehind, open_lane
 from napari_medfm.models import ModelFacts, WeightsFile, available_models, load_model
 from napari_medfm.models.agreements import Agreements, describe_licence, needs_agreement
+from napari_medfm.session import Workshop
 from napari_medfm.settings import DEFAULT_MODEL, load_settings
-from napari_medfm.workers import Lane, Latest
+from napari_medfm.workers import Dispatch, Lane, Latest
 
 
 class Engine:
@@ -34,6 +35,12 @@ class Engine:
         self._disk = WriteBehind(DiskStore(settings.embeddings_dir, settings.cache_bytes))
         self.store = TieredStore([MemoryStore(settings.memory_bytes), self._disk])
         self._holders = 0
+
+    def workshop(self, dispatch: Dispatch) -> Workshop:
+        """Return where a case adapts its model; adapters are shared by all cases."""
+        from napari_medfm.adaptation import AdapterLibrary  # imports torch, which a model has done by then
+
+        return Workshop(self.device, self.files, AdapterLibrary(self.settings.adapters_dir), dispatch)
 
     @classmethod
     def hold(cls) -> "Engine":

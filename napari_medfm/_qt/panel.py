@@ -1,4 +1,4 @@
-"""The dock panel: six sections, banners above them, the research-use notice below."""
+"""The dock panel: its sections, banners above them, the research-use notice below."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -7,17 +7,20 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
+from napari_medfm._qt.adapt_section import AdaptSection
 from napari_medfm._qt.edit_section import EditSection
 from napari_medfm._qt.image_section import ImageSection
 from napari_medfm._qt.model_section import ModelSection
 from napari_medfm._qt.objects_section import ObjectsSection
 from napari_medfm._qt.progress_section import ProgressSection
 from napari_medfm._qt.prompt_section import PromptSection
+from napari_medfm._qt.propagate_section import PropagateSection
+from napari_medfm._qt.proposals_section import ProposalsSection
 from napari_medfm._qt.resume_bar import ResumeBar
 from napari_medfm._qt.section import Banner, Line, Wiring
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import ModelEntry
-from napari_medfm.session import AnnotationSession, Hand, LiveSegmentation, Measures
+from napari_medfm.session import AnnotationSession, Hand, LiveSegmentation, Measures, Propagating, Proposals, Teaching
 from napari_medfm.volume import Plane, Volume, Window
 
 _NARROWEST = 280
@@ -62,6 +65,10 @@ class MedfmPanel(QWidget):
         Whether a preview follows the mouse.
     jump_requested : Signal(int)
         Show the object of that id.
+    slice_requested : Signal(Plane)
+        Show that slice.
+    map_toggled : Signal(bool)
+        Whether doubt is shown on the visible slice.
     labels_import_requested : Signal()
         The user wants to open a label file as objects.
     embed_all_requested, cancel_embedding_requested : Signal()
@@ -85,6 +92,8 @@ class MedfmPanel(QWidget):
     sign_toggled = Signal(bool)
     hover_toggled = Signal(bool)
     jump_requested = Signal(int)
+    slice_requested = Signal(object)
+    map_toggled = Signal(bool)
     labels_import_requested = Signal()
     embed_all_requested = Signal()
     cancel_embedding_requested = Signal()
@@ -96,20 +105,26 @@ class MedfmPanel(QWidget):
         self._wiring = Wiring()
         self.image, self.model, self.prompts = ImageSection(), ModelSection(), PromptSection()
         self.edit, self.objects, self.progress = EditSection(), ObjectsSection(), ProgressSection()
+        self.propagate, self.adapt, self.proposals = PropagateSection(), AdaptSection(), ProposalsSection()
         self.resume, self.error = ResumeBar(), Banner("warning", dismissable=True)
         self._lay_out()
         self._forward()
         # A window that is destroyed without being told first leaves no connection behind.
         self.destroyed.connect(self._wiring.release)
 
-    def bind(self, session: AnnotationSession, live: LiveSegmentation | None = None) -> None:
-        """Show a session and steer it, together with its conversation with the model, if there is one."""
+    def bind(
+        self, session: AnnotationSession, live: LiveSegmentation | None = None, teaching: Teaching | None = None
+    ) -> None:
+        """Show a session and steer it, together with its conversation with the model, and its teaching, if any."""
         self.unbind()
         self.prompts.bind(session, live, self._wiring)
         self.objects.bind(session, self._wiring)
         self.progress.bind(session, live, self._wiring)
         if live is not None:
             self._wiring.connect(live.events.failed, self.show_error)
+        if teaching is not None:
+            self.adapt.bind(teaching, self._wiring)
+            self.proposals.bind(teaching, self._wiring)
         self.resume.show_read_only(session.message)
 
     def bind_editing(
@@ -119,10 +134,22 @@ class MedfmPanel(QWidget):
         self.edit.bind(session, hand, window, self._wiring)
         self.objects.bind_measures(measures, self._wiring)
 
+    def bind_propagating(self, session: AnnotationSession, propagating: Propagating, proposals: Proposals) -> None:
+        """Propagate the objects of the session that is shown."""
+        self.propagate.bind(session, propagating, proposals, self._wiring)
+
     def unbind(self) -> None:
         """Let go of the session; nothing of it is shown or held any more."""
         self._wiring.release()
-        for section in (self.prompts, self.edit, self.objects, self.progress):
+        for section in (
+            self.prompts,
+            self.propagate,
+            self.edit,
+            self.objects,
+            self.adapt,
+            self.proposals,
+            self.progress,
+        ):
             section.unbind()
         self.resume.show_read_only("")
         self.error.say("")
@@ -145,7 +172,7 @@ class MedfmPanel(QWidget):
 
     def set_plane(self, plane: Plane) -> None:
         """Show which slice the viewer shows."""
-        for section in (self.image, self.prompts, self.edit, self.objects):
+        for section in (self.image, self.prompts, self.propagate, self.edit, self.objects, self.adapt, self.proposals):
             section.set_plane(plane)
 
     def set_models(self, models: Sequence[ModelEntry], current: str = "") -> None:
@@ -198,7 +225,17 @@ class MedfmPanel(QWidget):
         sections = QVBoxLayout(body)
         sections.setContentsMargins(6, 4, 6, 4)
         sections.setSpacing(4)
-        for section in (self.image, self.model, self.prompts, self.edit, self.objects, self.progress):
+        for section in (
+            self.image,
+            self.model,
+            self.prompts,
+            self.propagate,
+            self.edit,
+            self.objects,
+            self.adapt,
+            self.proposals,
+            self.progress,
+        ):
             sections.addWidget(section)
         sections.addStretch()
         scroll = QScrollArea()
@@ -233,6 +270,9 @@ class MedfmPanel(QWidget):
             (prompts.sign_toggled, self.sign_toggled),
             (prompts.hover_toggled, self.hover_toggled),
             (objects.jump_requested, self.jump_requested),
+            (self.adapt.slice_requested, self.slice_requested),
+            (self.proposals.slice_requested, self.slice_requested),
+            (self.proposals.map_toggled, self.map_toggled),
             (progress.labels_import_requested, self.labels_import_requested),
             (progress.embed_all_requested, self.embed_all_requested),
             (progress.cancel_embedding_requested, self.cancel_embedding_requested),
@@ -240,5 +280,15 @@ class MedfmPanel(QWidget):
             (self.resume.answered, self.resume_answered),
         ):
             source.connect(intent)
-        for section in (image, model, prompts, self.edit, objects, progress):
+        for section in (
+            image,
+            model,
+            prompts,
+            self.propagate,
+            self.edit,
+            objects,
+            self.adapt,
+            self.proposals,
+            progress,
+        ):
             section.failed.connect(self.show_error)

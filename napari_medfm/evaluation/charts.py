@@ -21,6 +21,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _EXPERT, _MODEL, _ADD, _REMOVE = "#00E5B0", "#FF9E1B", "#FFFFFF", "#FF3B6B"
 _PANEL = (3.1, 2.5)  # inches
 _COLUMNS = 3
+_DOTS = 100  # per inch of a small picture
 _MARGIN = 0.6  # around what a picture shows, in its longer side
 _SMALLEST_VIEW = 48  # pixels
 
@@ -52,6 +53,43 @@ def draw_curves(trials: Sequence[Trial], models: Sequence[str], seed: int = 0) -
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=max(1, len(models)), frameon=False, fontsize=8)
     return _svg(figure)
+
+
+def draw_training(
+    losses: Sequence[float], scores: Sequence[tuple[int, float]], size: tuple[int, int], ink: str
+) -> NDArray[np.uint8]:
+    """Return a small picture of how a training goes, (rows, columns, 4), to lie on any ground.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        Of each step; at least one.
+    scores : sequence of (int, float)
+        After so many steps, Dice on a slice that is not learned from.
+    size : (int, int)
+        Width and height, in pixels.
+    ink : str
+        Colour of texts, ``#rrggbb``.
+    """
+    figure = Figure((size[0] / _DOTS, size[1] / _DOTS), dpi=_DOTS, layout="constrained", facecolor="none")
+    axes = figure.subplots()
+    axes.set_facecolor("none")
+    axes.plot(range(1, len(losses) + 1), losses, color=_COLOURS[5], linewidth=1)
+    axes.set_xlim(1, max(2, len(losses)))
+    axes.set_ylim(0, 1.05 * max(losses))
+    axes.set_ylabel("loss", color=_COLOURS[5], fontsize=7)
+    if scores:
+        beside = axes.twinx()
+        beside.plot(*zip(*scores, strict=True), color=_COLOURS[4], linewidth=1.5, marker="o", markersize=3)
+        beside.set_ylim(0, 1)
+        beside.set_ylabel("Dice", color=_COLOURS[4], fontsize=7)
+    for each in figure.axes:
+        each.tick_params(colors=ink, labelsize=6, length=2)
+        each.spines[["top", "bottom", "left", "right"]].set_visible(False)
+    axes.set_xticks([])
+    stream = io.BytesIO()
+    figure.savefig(stream, format="rgba", dpi=_DOTS, facecolor="none")
+    return np.frombuffer(stream.getvalue(), np.uint8).reshape(size[1], size[0], 4)
 
 
 def draw_trial(image: NDArray[np.uint8], truth: Mask, trial: Trial) -> bytes:

@@ -30,6 +30,7 @@ from napari_medfm.session.state import (
     SegmentedObject,
     SessionState,
 )
+from napari_medfm.session.teaching import Teaching
 from napari_medfm.session.verify import Recovery, VerifyReport, recover, verify
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "Shaping",
     "SliceChange",
     "Target",
+    "Teaching",
     "VerifyReport",
     "Workshop",
     "journal_path",

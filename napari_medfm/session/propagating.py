@@ -1,7 +1,7 @@
 """Carrying the active object from its key slices into their neighbours, as proposals, while the person goes on."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -143,7 +143,7 @@ class Propagating:
         self._future: Future[None] | None = None
         self._known: dict[Plane, KeySlice | Proposal] = {}
         self._touched: set[Plane] = set()
-        self._links: tuple[tuple[Any, Callable[..., None]], ...] = (
+        self._links: tuple[tuple[Any, Any], ...] = (
             (session.events.voxels_changed, self._touch_region),
             (live.events.applied, self._touch_answered),
             (live.events.busy_changed, self._follow),

@@ -1,0 +1,61 @@
+"""What the panel says of adapting, in plain words."""
+
+from typing import TYPE_CHECKING
+
+from napari_medfm._qt.progress_section import describe_seconds
+
+if TYPE_CHECKING:
+    from napari_medfm.adaptation import AdapterFacts, Listed, Progress, Readout
+
+_PHASES = {
+    "prepare": "Looking at your slices",
+    "head": "Learning to find it",
+    "decoder": "Learning to follow clicks",
+    "judge": "Trying on a slice it has not seen",
+    "settle": "Learning from that slice, too",
+}
+
+
+def describe_training(progress: "Progress") -> str:
+    """Return what training is at, and how long it takes."""
+    return f"{_PHASES[progress.phase]} · {describe_seconds(progress.left)} left"
+
+
+def describe_readout(facts: "AdapterFacts") -> str:
+    """Return how good an adapter is, against the model before, and what follows from that."""
+    readout = facts.readout
+    if readout is None:
+        return (
+            "Learned from one slice, so there was none to try it on. The base model stays active; label another slice."
+        )
+    verdict = (
+        "Better: the adapted model answers now." if readout.improved else "Not better: the base model stays active."
+    )
+    return f"{_compare(readout)} {verdict}"
+
+
+def describe_version(listed: "Listed", class_name: str) -> str:
+    """Return one line for the list of saved adapters."""
+    facts = listed.facts
+    name = "" if facts.structure == class_name else f"{facts.structure} · "
+    score = f"Dice {facts.readout.dice_after:.2f}" if facts.readout is not None else "not judged"
+    doubt = " · not better" if facts.readout is not None and not facts.readout.improved else ""
+    return f"{name}version {listed.version} · {score}{doubt}"
+
+
+def describe_licence(facts: "AdapterFacts") -> str:
+    """Return whose licence holds for an adapter."""
+    terms = "" if facts.commercial_use else ", no commercial use"
+    return f"Made on {facts.base_name} ({facts.licence}{terms})"
+
+
+def _compare(readout: "Readout") -> str:
+    clicks = f"clicks to Dice {readout.enough:.2f}: {_clicks(readout.clicks_before, readout)} before"
+    return (
+        f"On {readout.title}, which it had not seen: found by itself with Dice {readout.dice_after:.2f} "
+        f"({readout.dice_before:.2f} before); {clicks}, {_clicks(readout.clicks_after, readout)} now."
+    )
+
+
+def _clicks(count: float, readout: "Readout") -> str:
+    return f"more than {readout.cap - 1}" if count >= readout.cap else f"{count:g}"

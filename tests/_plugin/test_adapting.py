@@ -1,0 +1,160 @@
+"""A structure is taught to the model in the viewer, by the mouse and the keys of a person."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_medfm.adaptation import Recipe
+from napari_medfm.session import Extent
+from napari_medfm.volume import Plane
+
+from .conftest import ORGAN
+
+pytestmark = pytest.mark.qt
+
+QUICK = Recipe(copies=0, head_steps=25, decoder_steps=2)
+LEFT = Qt.MouseButton.LeftButton
+
+
+def press(button):
+    assert button.isEnabled(), button.text()
+    QTest.mouseClick(button, LEFT)
+
+
+def picture(room, name):
+    """Keep what is on the screen, where somebody wants to see it."""
+    folder = os.environ.get("MEDFM_PICTURES")
+    if folder:
+        QTest.qWait(50)
+        room.viewer.window.screenshot(str(Path(folder) / f"{name}.png"), canvas_only=False, flash=False)
+
+
+@pytest.fixture(scope="module")
+def taught(shared_room, small_labels):
+    """A room in which an organ was labelled on three slices and learned."""
+    room = shared_room
+    room.clear()
+    panel, section = room.panel, room.panel.adapt
+    section.recipe = QUICK
+    section.structure.setFocus()
+    section.structure.setEditText("organ")
+    QTest.keyClick(section.structure.lineEdit(), Qt.Key.Key_Return)
+    number = room.session.add_object("organ")
+    for index in (3, 6, 9):
+        room.viewer.dims.set_current_step(0, index)
+        room.session.write_voxels(number, np.s_[index : index + 1, 0:48, 0:64], (small_labels[index] == 1)[None])
+        assert section.complete.text() == "All organ here is labelled"
+        room.canvas.key(Qt.Key.Key_D)
+    picture(room, "labelled")
+    assert section.pictures.count() == 3
+    assert "adapt the model" in section.training.text()
+    press(section.adapt)
+    assert section.bar.isVisible()
+    room.wait(lambda: not section.curve.pixmap().isNull())
+    picture(room, "training")
+    room.wait(lambda: room.case.teaching.adapting.in_use is not None)
+    room.wait(lambda: section.versions.count() == 1)
+    assert panel.error.text == ""
+    return room
+
+
+def test_what_was_learned_is_told_in_plain_words(taught):
+    text = taught.panel.adapt.training.text()
+    assert "which it had not seen" in text
+    assert "active" in text or "answers now" in text
+    assert "compact" in taught.panel.adapt.licence.text()
+    assert not taught.panel.adapt.bar.isVisible()
+
+
+def test_marks_are_told_for_the_slice_in_view(taught):
+    section = taught.panel.adapt
+    taught.viewer.dims.set_current_step(0, 6)
+    assert section.slice_state.text() == "This slice: complete"
+    taught.viewer.dims.set_current_step(0, 0)
+    assert section.slice_state.text() == "This slice: not marked"
+    assert section.complete.text() == "No organ on this slice"
+    press(section.complete)
+    assert taught.session.state.extent_of("organ", Plane(0, 0)) is Extent.NEGATIVE
+    taught.session.undo()
+
+
+def test_a_picture_is_unticked_to_leave_its_slice_out(taught):
+    section = taught.panel.adapt
+    section.pictures.item(1).setCheckState(Qt.CheckState.Unchecked)
+    assert [each.plane.index for each in taught.case.teaching.examples.chosen] == [3, 9]
+    assert section.adapt.text() == "Adapt from 2 slices"
+    section.pictures.item(1).setCheckState(Qt.CheckState.Checked)
+    assert section.adapt.text() == "Adapt from 3 slices"
+
+
+def test_one_switch_chooses_who_answers(taught):
+    section, adapting = taught.panel.adapt, taught.case.teaching.adapting
+    press(section.adapted)
+    assert taught.case.live.predictor.adapters == (adapting.in_use.listed.digest,)
+    press(section.base)
+    assert taught.case.live.predictor.adapters == ()
+
+
+def test_slices_are_filled_looked_at_corrected_and_accepted(taught, small_labels):
+    section, session = taught.panel.proposals, taught.session
+    taught.viewer.dims.set_current_step(0, 6)
+    press(section.fill)
+    taught.wait(lambda: section.next.isEnabled())
+    picture(taught, "filled")
+    assert "proposals" in section.state.text()
+    shown = taught.case.workspace.proposed.layer
+    assert shown.data[5][small_labels[5] == 1].mean() > 0
+    assert section.strip.gains
+    taught.canvas.key(Qt.Key.Key_J)
+    worst = taught.case.teaching.filling.suggestions[0].plane
+    assert taught.case.workspace.bridge.plane == worst
+    taught.viewer.dims.set_current_step(0, 5)
+    before = session.voxel_count(1)
+    taught.canvas.key(Qt.Key.Key_D)
+    assert session.voxel_count(1) > before
+    assert session.state.extent_of("organ", Plane(0, 5)) is Extent.ANNOTATED
+    taught.viewer.dims.set_current_step(0, 7)
+    taught.canvas.click((7, *ORGAN[1:]))
+    taught.wait(lambda: not taught.case.live.busy)
+    assert [each.kind for each in session.state.object(1).prompts] == ["mask", "point"]
+    assert not shown.data[7].any()
+    section.sure.setValue(0.0)
+    press(section.accept_above)
+    assert not shown.data.any()
+    assert list(session.state.objects) == [1]
+
+
+def test_doubt_is_shown_for_the_slice_in_view(taught):
+    section, display = taught.panel.proposals, taught.case.workspace.map
+    taught.viewer.dims.set_current_step(0, 2)
+    press(section.doubt)
+    taught.wait(lambda: display.layer is not None and display.layer.data[2].any())
+    picture(taught, "doubt")
+    taught.viewer.dims.set_current_step(0, 4)
+    taught.wait(lambda: display.layer.data[4].any())
+    assert not display.layer.data[2].any()
+    press(section.doubt)
+    assert not display.layer.data.any()
+
+
+def test_training_can_be_stopped_and_cancelled(taught):
+    section, adapting = taught.panel.adapt, taught.case.teaching.adapting
+    section.recipe = Recipe(copies=0, head_steps=5000, decoder_steps=0, seconds=600)
+    section.adapt.click()
+    taught.wait(lambda: section.bar.value() > 2)
+    press(section.cancel)
+    assert not adapting.busy
+    assert section.adapt.isEnabled()
+    section.adapt.click()
+    taught.wait(lambda: section.bar.value() > 2)
+    press(section.stop)
+    taught.wait(lambda: section.versions.count() == 2)
+    first = adapting.versions[-1]
+    section.versions.setCurrentIndex(1)
+    press(section.use)
+    taught.wait(lambda: adapting.in_use.listed.digest == first.digest and adapting.in_use.on)
+    section.recipe = QUICK
