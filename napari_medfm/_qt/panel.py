@@ -17,7 +17,7 @@ from napari_medfm._qt.prompt_section import PromptSection
 from napari_medfm._qt.propagate_section import PropagateSection
 from napari_medfm._qt.proposals_section import ProposalsSection
 from napari_medfm._qt.resume_bar import ResumeBar
-from napari_medfm._qt.section import Banner, Line, Wiring
+from napari_medfm._qt.section import Banner, Line, Section, Wiring
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import ModelEntry
 from napari_medfm.session import AnnotationSession, Hand, LiveSegmentation, Measures, Propagating, Proposals, Teaching
@@ -220,22 +220,17 @@ class MedfmPanel(QWidget):
         """Show a failure with its reason and next step until it is dismissed."""
         self.error.say(str(error))
 
+    def _sections(self) -> tuple[Section, ...]:
+        """From top to bottom."""
+        asked = self.image, self.model, self.prompts, self.propagate, self.edit
+        return (*asked, self.objects, self.adapt, self.proposals, self.progress)
+
     def _lay_out(self) -> None:
         body = QWidget()
         sections = QVBoxLayout(body)
         sections.setContentsMargins(6, 4, 6, 4)
         sections.setSpacing(4)
-        for section in (
-            self.image,
-            self.model,
-            self.prompts,
-            self.propagate,
-            self.edit,
-            self.objects,
-            self.adapt,
-            self.proposals,
-            self.progress,
-        ):
+        for section in self._sections():
             sections.addWidget(section)
         sections.addStretch()
         scroll = QScrollArea()

@@ -160,7 +160,7 @@ class Propagating:
     def slices(self) -> int:
         """On how many slices the active object is proposed."""
         active = self._session.state.active
-        return len(self._proposals.slices(active)) if active is not None else 0
+        return len(self._proposed(active)) if active is not None else 0
 
     def start(self, plane: Plane, reach: Reach | None = None) -> None:
         """Propagate the active object from its key slices across the axis of the visible slice, in the background.
@@ -283,7 +283,7 @@ class Propagating:
             return
         if isinstance(step, Proposal | tuple):
             self._put(task, step if isinstance(step, tuple) else (step,))
-            self.events.proposed.emit(len(self._proposals.slices(task.run.object_id)))
+            self.events.proposed.emit(len(self._proposed(task.run.object_id)))
         else:
             task.stops.append(step)
 
@@ -304,8 +304,12 @@ class Propagating:
         if error is not None:
             self.events.failed.emit(_worded(error))
         else:
-            slices = len(self._proposals.slices(task.run.object_id))
+            slices = len(self._proposed(task.run.object_id))
             self.events.finished.emit(Propagated(task.run.object_id, slices, tuple(task.stops)))
+
+    def _proposed(self, object_id: int) -> set[Plane]:
+        """The slices on which something of an object is proposed; of accepted ones nothing is."""
+        return {plane for plane, pending in self._proposals.slices(object_id).items() if pending.proposals}
 
     def _touch_region(self, region: Region) -> None:
         run = self._run
@@ -332,7 +336,7 @@ class Propagating:
             self.stop()
             return
         changed = [plane for plane in touched if self._is_corrected(run, plane)]
-        if not changed or not (self.busy or self._proposals.slices(run.object_id)):
+        if not changed or not (self.busy or self._proposed(run.object_id)):
             return
         try:
             if self.busy or len(changed) > 1:
@@ -344,7 +348,7 @@ class Propagating:
 
     def _is_corrected(self, run: _Run, plane: Plane) -> bool:
         """Whether a slice is no proposal and not what it was when it was last propagated from or proposed."""
-        if plane in self._proposals.slices(run.object_id):
+        if plane in self._proposed(run.object_id):
             return False
         mask, known = self._session.object_mask(run.object_id, plane), self._known.get(plane)
         if isinstance(known, Proposal):
