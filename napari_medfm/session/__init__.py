@@ -12,7 +12,7 @@ from napari_medfm.session.examples import Example, Examples
 from napari_medfm.session.filling import Filling, FillingEvents
 from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.hand import Hand, HandEvents
-from napari_medfm.session.keyslices import Reach
+from napari_medfm.session.keyslices import Reach, key_slices
 from napari_medfm.session.lessons import FillProgress, Glimpse
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.measures import Measures
@@ -73,6 +73,7 @@ __all__ = [
     "VerifyReport",
     "Workshop",
     "journal_path",
+    "key_slices",
     "outstanding",
     "read_classes",
     "recover",
