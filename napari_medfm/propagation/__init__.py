@@ -5,7 +5,7 @@ planes; knows nothing of sessions and writes into no label volume.
 """
 
 from napari_medfm.propagation.cleaning import keep_connected
-from napari_medfm.propagation.correcting import without_denied
+from napari_medfm.propagation.correcting import like_its_neighbour, without_denied
 from napari_medfm.propagation.crossing import Crossing, agree, cross
 from napari_medfm.propagation.following import follow, gathered
 from napari_medfm.propagation.keys import KeySlice, Stop, StopReason
@@ -30,6 +30,7 @@ __all__ = [
     "gathered",
     "interpolate",
     "keep_connected",
+    "like_its_neighbour",
     "propagate",
     "without_denied",
 ]

@@ -1,12 +1,32 @@
-"""What a click says against a proposal."""
+"""What a click says where an object is known on other slices."""
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, label
 
 from napari_medfm.inference.proposals import Mask
+from napari_medfm.models import MaskPrediction
 from napari_medfm.prompts import Point, voxel_at
+from napari_medfm.propagation.stopping import overlap
 
 _HEART = 0.9  # of the greatest depth of a part
+
+
+def like_its_neighbour(prediction: MaskPrediction, near: Mask) -> MaskPrediction:
+    """Return the one of several answers to an ambiguous click that is most like the object on a slice nearby.
+
+    A lone click may mean a nucleus or the whole brain; on another slice that was said already.
+
+    Parameters
+    ----------
+    prediction : MaskPrediction
+        Several candidates.
+    near : ndarray of bool, (rows, columns)
+        The object on the nearest slice where it is known; where no candidate overlaps it, the best one stays.
+    """
+    likeness = [overlap(mask, near) for mask in prediction.masks]
+    chosen = int(np.argmax(likeness)) if any(likeness) else prediction.best
+    one = slice(chosen, chosen + 1)
+    return MaskPrediction(prediction.masks[one], prediction.low_res[one], prediction.qualities[one])
 
 
 def without_denied(proposed: Mask, click: Point) -> Mask | None:

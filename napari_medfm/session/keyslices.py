@@ -1,16 +1,22 @@
 """Which slices of an object a person stands by: from them it is propagated, and they are never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_medfm.prompts import Point
+from napari_medfm.session.request import PredictionRequest
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane
 
 if TYPE_CHECKING:
     from napari_medfm.propagation import Held, KeySlice
+
+_NEARBY = 5  # slices that are looked through for an object with gaps
 
 Way = Literal["both", "up", "down"]
 """Up is where the index grows: towards Superior, Posterior or Left."""
@@ -58,6 +64,26 @@ def needed(keys: "Sequence[KeySlice]") -> "tuple[KeySlice, ...]":
     """Return the key slices beside which something is missing: of a closed row of them the first and the last."""
     known = {key.plane.index for key in keys}
     return tuple(key for key in keys if not {key.plane.index - 1, key.plane.index + 1} <= known)
+
+
+def mask_nearby(session: AnnotationSession, request: PredictionRequest) -> NDArray[np.bool_] | None:
+    """Return the object on the nearest slice that holds it, if a lone click is all that is known of it on its own.
+
+    None if more is known, or the object is on no slice.
+    """
+    prompts, plane = request.prompts, request.plane
+    lone = len(prompts) == 1 and isinstance(prompts[0], Point) and prompts[0].positive
+    box = session.bounding_box(request.object_id) if lone and session.volume.ndim == 3 else None
+    if box is None:
+        return None
+    across = box[plane.axis]
+    planes = (Plane(plane.axis, index) for index in sorted(range(across.start, across.stop), key=_distance(plane)))
+    masks = (session.object_mask(request.object_id, each) for each in islice(planes, _NEARBY))
+    return next((mask for mask in masks if mask.any()), None)
+
+
+def _distance(plane: Plane) -> Callable[[int], int]:
+    return lambda index: abs(index - plane.index)
 
 
 def locked_voxels(session: AnnotationSession, object_id: int) -> "tuple[Held, ...]":

@@ -3,6 +3,9 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_medfm.inference import Predictor, embed_plane
 from napari_medfm.models import MaskPrediction
 from napari_medfm.session.request import PredictionRequest
@@ -64,24 +67,36 @@ class Question:
         Who is asked about which image.
     previous : MaskPrediction or None
         The answer that is refined.
+    near : ndarray of bool or None
+        The object on a slice nearby, (rows, columns), which tells what an ambiguous click means.
     """
 
     request: PredictionRequest
     view: View
     previous: MaskPrediction | None
+    near: NDArray[np.bool_] | None = None
 
     def answer(self) -> MaskPrediction:
         """Embed the slice, unless it is stored, and decode."""
         view = self.view
         embedding = embed_plane(view.predictor, view.volume, view.image, view.window, self.request.plane)
-        return view.predictor.decode(embedding, self.request.prompts, self.previous)
+        return self._meant(view.predictor.decode(embedding, self.request.prompts, self.previous))
 
     def glimpse(self) -> MaskPrediction | None:
         """Decode if the slice is embedded already; None if not."""
         predictor = self.view.predictor
         key = predictor.key(self.view.image, self.request.plane, self.view.window)
         embedding = predictor.lookup(key) if predictor.cached(key) else None
-        return None if embedding is None else predictor.decode(embedding, self.request.prompts, self.previous)
+        if embedding is None:
+            return None
+        return self._meant(predictor.decode(embedding, self.request.prompts, self.previous))
+
+    def _meant(self, prediction: MaskPrediction) -> MaskPrediction:
+        if self.near is None or len(prediction.masks) == 1:
+            return prediction
+        from napari_medfm.propagation import like_its_neighbour
+
+        return like_its_neighbour(prediction, self.near)
 
 
 class Answers:

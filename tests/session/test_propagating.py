@@ -1,6 +1,7 @@
 """Carrying an object through the slices: from what a person stands by, while the person goes on."""
 
 import queue
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from napari_medfm.errors import LockedObjectError, SessionError
 from napari_medfm.inference import MemoryStore, Predictor
 from napari_medfm.models import load_model
-from napari_medfm.prompts import Point
+from napari_medfm.prompts import Point, PromptSet
 from napari_medfm.session import AnnotationSession, LiveSegmentation, Propagating, Proposals, Reach
-from napari_medfm.session.keyslices import key_slices, needed
+from napari_medfm.session.keyslices import key_slices, mask_nearby, needed
+from napari_medfm.session.request import PredictionRequest
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane, Volume, Window, array_geometry
 from napari_medfm.workers import Lane
@@ -232,6 +234,16 @@ def test_what_was_drawn_across_another_axis_makes_no_key_slices(room):
     room.settle()
     assert [key.plane.index for key in key_slices(room.session, number, 0)] == [7]
     assert [key.plane.index for key in key_slices(room.session, number, 1)] == [16]
+
+
+def test_a_lone_click_is_told_what_the_object_is_on_the_nearest_slice(room):
+    number = room.draw(MIDDLE)
+    click = Point(Plane(0, 9), (16.0, 15.0))
+    request = PredictionRequest(number, click.plane, PromptSet((click,)), "image")
+    assert (mask_nearby(room.session, request) == BALL[7]).all()
+    more = PromptSet((click, Point(click.plane, (3.0, 3.0), positive=False)))
+    assert mask_nearby(room.session, replace(request, prompts=more)) is None
+    assert mask_nearby(room.session, replace(request, object_id=room.session.add_object())) is None
 
 
 def test_inside_a_closed_row_of_key_slices_nothing_is_needed(room):

@@ -168,7 +168,7 @@ class CompactModel:
         if not scene.ambiguous or answers[0].quality >= _UNSURE:
             return answers
         nearer = self._look(scene, scene.near, None)[0]
-        return [nearer, *answers] if nearer.quality > answers[0].quality else answers
+        return sorted([nearer, *answers], key=lambda answer: -answer.quality)
 
     def _from_afar(self, scene: "_Scene") -> list["_Answer"]:
         """The answers on the whole picture, the best one finer if it is small."""
