@@ -4,9 +4,10 @@ A child annotates at random and prints one line per acknowledged change; it is k
 moment. Then the session is reopened and held against the last line: every acknowledged event is in the journal
 with the digest it had, and voxels, state and history are those that were acknowledged (if the kill left an event that
 was written but not yet acknowledged, those of the journal cut off there). The label file, if one was saved, opens;
-the image file is byte-identical; the cache serves nothing damaged. Each folder is used for several kills in a row,
-and only copies of its journal are opened in between, so that children resume from what kills left. At the end of
-each folder its journal is verified from the first event to the last, checkpoints included.
+the image file is byte-identical; every adapter that was told to be saved can be read; the cache serves nothing
+damaged. Each folder is used for several kills in a row, and only copies of its journal are opened in between, so that
+children resume from what kills left. At the end of each folder its journal is verified from the first event to the
+last, checkpoints included.
 
 Children in the viewer need a display; without one the script starts itself again under ``xvfb-run``.
 """
@@ -32,17 +33,22 @@ import report
 from killed_headless import content_digest
 
 from napari_medfm import AnnotationSession, MedfmError, open_volume
+from napari_medfm.adaptation import AdapterLibrary, read_adapter
 from napari_medfm.files import sha256_file
 from napari_medfm.inference import DiskStore
 from napari_medfm.session import journal_path, verify
 from napari_medfm.volume import Volume, fingerprint, open_labels
 
 HERE = Path(__file__).parent
-CHILDREN = {"headless": HERE / "killed_headless.py", "viewer": HERE / "killed_viewer.py"}
-KILLS = {"headless": 160, "viewer": 40}
-QUICK = {"headless": 6, "viewer": 2}
+CHILDREN = {
+    "headless": HERE / "killed_headless.py",
+    "viewer": HERE / "killed_viewer.py",
+    "teaching": HERE / "killed_teaching.py",
+}
+KILLS = {"headless": 160, "viewer": 40, "teaching": 20}
+QUICK = {"headless": 6, "viewer": 2, "teaching": 1}
 PER_FOLDER = 20
-LONGEST = {"headless": 3.0, "viewer": 10.0}
+LONGEST = {"headless": 3.0, "viewer": 10.0, "teaching": 30.0}
 """Seconds a child may go on after its first acknowledgement."""
 START = 180.0
 """Seconds a child may take until its first acknowledgement."""
@@ -67,6 +73,10 @@ class Case:
         return self.folder / "cache" / "embeddings"
 
     @property
+    def adapters(self) -> Path:
+        return self.folder / "adapters"
+
+    @property
     def labels(self) -> Path:
         return self.folder / "labels.nii.gz"
 
@@ -79,6 +89,8 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter)
     touched: int = 0
     damaged: int = 0
+    adapters: int = 0
+    adapters_lost: int = 0
     during: Counter[str] = field(default_factory=Counter)
     lost: dict[str, list[str]] = field(default_factory=dict)
 
@@ -136,6 +148,18 @@ def faults(case: Case, last: dict[str, object]) -> list[str]:
         except MedfmError as error:
             found.append(f"the saved label file does not open: {error}")
     return found
+
+
+def lost_adapters(case: Case, last: dict[str, object]) -> int:
+    """Return how many adapters that were told to be saved cannot be read, or are listed but damaged."""
+    readable = set()
+    damaged = 0
+    for listed in AdapterLibrary(case.adapters).list():
+        try:
+            readable.add(read_adapter(listed.path).digest)
+        except MedfmError:
+            damaged += 1
+    return damaged + len(set(last.get("adapters", ())) - readable)
 
 
 def unproven(case: Case) -> list[str]:
@@ -203,6 +227,8 @@ def series(run: report.Run, kind: str, count: int, scratch: Path, tally: Tally) 
         tally.kills += 1
         tally.add(name, [crash] if crash else [])
         tally.add(name, faults(case, acknowledged[-1]))
+        tally.adapters_lost += lost_adapters(case, acknowledged[-1])
+        tally.adapters += len(acknowledged[-1].get("adapters", ())) - len(acknowledged[0].get("adapters", ()))
         tally.touched += sha256_file(case.image) != before
         tally.during[str(acknowledged[-1]["after"])] += 1
         tally.events[kind] += int(str(acknowledged[-1]["seq"])) - int(str(acknowledged[0]["seq"]))
@@ -222,10 +248,13 @@ def measure(run: report.Run) -> None:
     run.n = tally.kills
     run.bar("kills", tally.kills)
     run.bar("kills_in_the_viewer", kills["viewer"])
+    run.bar("kills_while_teaching", kills["teaching"])
+    run.bar("adapters_lost", tally.adapters_lost)
     run.bar("share_reopened_complete", 1 - len(tally.lost) / tally.kills)
     run.bar("source_files_touched", tally.touched)
     run.detail("acknowledged events", tally.events.total())
     run.detail("of these in the viewer", tally.events["viewer"])
+    run.detail("adapters trained", tally.adapters)
     run.detail("last acknowledged before the kill", json.dumps(dict(sorted(tally.during.items()))))
     run.detail("damaged entries in the caches", tally.damaged)
     for name, found in tally.lost.items():

@@ -21,6 +21,8 @@
     │       ├── JournalBusyError    another process is writing it
     │       └── JournalDamagedError the hash chain or the database is broken
     ├── AdapterError                labelled slices, or an adapter, that cannot be used with this model
+    ├── ExportError                 cases that a data set cannot hold, or a data set that cannot be read
+    ├── ProjectError                a project that cannot be used, or a change that another person forestalled
     ├── EvaluationError             a manifest, or an evaluation, that cannot be run as asked
     ├── PretrainingError            training images, or a training, that cannot be used
     └── CancelledError              the caller asked to stop
@@ -135,6 +137,14 @@ class JournalDamagedError(JournalError):
 
 class AdapterError(MedfmError):
     """Labelled slices that a model cannot be adapted to, or an adapter that does not fit the model."""
+
+
+class ExportError(MedfmError):
+    """Cases that a data set of this form cannot hold, or a data set that cannot be read."""
+
+
+class ProjectError(MedfmError):
+    """A project that cannot be read or written, or a change that does not fit what its case has become."""
 
 
 class EvaluationError(MedfmError):

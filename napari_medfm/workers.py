@@ -113,8 +113,8 @@ class Lane:
         priority: Priority = Priority.BACKGROUND,
         channel: str = "",
         on_step: Callable[[T], None] | None = None,
-    ) -> Future[None]:
-        """Queue a task of steps.
+    ) -> Future[Any]:
+        """Queue a task of steps; what a generator returns at its end is the future's.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class Lane:
         RuntimeError
             The lane is closed.
         """
-        future: Future[None] = Future()
+        future: Future[Any] = Future()
         self._add(_Steps(future, channel, steps, on_step), priority)
         return future
 
@@ -380,7 +380,7 @@ class _Task(_Job, Generic[T]):
 
 class _Steps(_Job, Generic[T]):
     def __init__(
-        self, future: Future[None], channel: str, steps: Iterator[T], on_step: Callable[[T], None] | None
+        self, future: Future[Any], channel: str, steps: Iterator[T], on_step: Callable[[T], None] | None
     ) -> None:
         super().__init__(future, channel)
         self._steps = steps
@@ -389,13 +389,15 @@ class _Steps(_Job, Generic[T]):
     def advance(self) -> bool:
         if self.future.cancelled():
             return False
-        for step in self._steps:
-            if self._on_step is not None and not self.future.cancelled():
-                self._on_step(step)
-            return True
-        if self.claim():
-            self.future.set_result(None)
-        return False
+        try:
+            step = next(self._steps)
+        except StopIteration as end:
+            if self.claim():
+                self.future.set_result(end.value)
+            return False
+        if self._on_step is not None and not self.future.cancelled():
+            self._on_step(step)
+        return True
 
     def close(self) -> None:
         try:

@@ -12,8 +12,8 @@ from typing import Any
 from napari_medfm.files import atomic_write_bytes
 from napari_medfm.models import ModelEntry
 from napari_medfm.models.others import OTHERS
-from napari_medfm.models.recipes import RECIPES
-from napari_medfm.models.zoo import COMPACT, RANDOM_WALKER, SAM2_FAMILY, SAM_FAMILY
+from napari_medfm.models.recipes import RECIPES, REGION_RECIPES
+from napari_medfm.models.zoo import COMPACT, RANDOM_WALKER, REGION_FAMILY, SAM2_FAMILY, SAM_FAMILY
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "models.md"
@@ -26,8 +26,9 @@ Made by `python scripts/models_table.py` from the registry; figures of the last 
 architecture was built at full size with seeded random weights, saved in its published layout, loaded here by its name
 and compared with a reference. What a real file answers, its authors' papers tell.
 
-Digests of other publishers' files are pinned; a file that differs is refused. Bytes are those of one slice in the
-cache. For research use only, not for diagnosis.
+Digests of other publishers' files are pinned; a file that differs is refused. Bytes are those of one slice, or of one
+region of a model of volumes ([volume_models.md](volume_models.md)), in the cache. For research use only, not for
+diagnosis.
 
 """
 
@@ -49,7 +50,7 @@ def model_row(entry: ModelEntry, details: dict[str, Any]) -> tuple[str, ...]:
     """Return what is known of a model, as cells."""
     facts = entry.facts
     licence = facts.licence or "unknown"
-    asked = RECIPES[facts.recipe].preprocessing if facts.recipe else ""
+    asked = {**RECIPES, **REGION_RECIPES}[facts.recipe].preprocessing if facts.recipe else ""
     measured = details.get(entry.name)
     found = facts.verified
     if measured is not None:
@@ -79,7 +80,7 @@ def weights(entry: ModelEntry) -> str:
 def page() -> str:
     """Return the whole page."""
     details = json.loads(PARITY.read_text())["details"] if PARITY.exists() else {}
-    entries = (COMPACT, RANDOM_WALKER, *SAM_FAMILY.values(), *SAM2_FAMILY.values())
+    entries = (COMPACT, RANDOM_WALKER, *SAM_FAMILY.values(), *SAM2_FAMILY.values(), *REGION_FAMILY.values())
     titles = (
         "name",
         "model",
@@ -87,7 +88,7 @@ def page() -> str:
         "licence of the weights",
         "weights",
         "how images are prepared",
-        "a slice",
+        "a slice or region",
     )
     models = table((*titles, "how it was verified"), [model_row(entry, details) for entry in entries])
     others = table(("model", "why not", "how to use it"), [(one.title, one.reason, one.way) for one in OTHERS])

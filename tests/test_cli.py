@@ -34,7 +34,10 @@ from napari_medfm.volume import (
     write_volume,
 )
 
-COMMANDS = ("open", "segment", "propagate", "demo", "evaluate", "pretrain", "embed", "models", "session", "cache")
+COMMANDS = (
+    *("open", "segment", "propagate", "demo", "evaluate", "pretrain", "embed"),
+    *("export", "deidentify", "project", "train-check", "models", "session", "cache"),
+)
 LEFT_ORGAN = Plane(0, 5)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from napari_medfm.models import available_models
 from napari_medfm.models.others import OTHERS
-from napari_medfm.models.recipes import RECIPES
+from napari_medfm.models.recipes import RECIPES, REGION_RECIPES
 from napari_medfm.models.zoo import FAMILIES
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def test_every_model_says_whose_it_is_and_how_it_was_verified(entry):
         assert len(digest) == {"sha256": 64, "md5": 32, "xxh128": 32}[kind]
         assert facts.file.url.startswith("https://")
     if facts.weights in {"download", "file"}:
-        assert facts.recipe in RECIPES
+        assert facts.recipe in {*RECIPES, *REGION_RECIPES}
         assert facts.embedding_bytes > 0
 
 

@@ -21,7 +21,7 @@ ReadLayers = Callable[[Paths], list[LayerData]]
 
 
 def get_reader(path: Paths) -> ReadLayers | None:
-    """Return a reader for NIfTI files and DICOM folders; None for anything else."""
+    """Return a reader for NIfTI, NRRD and MetaImage files and DICOM folders; None for anything else."""
     paths = _as_list(path)
     return read_images if paths and all(can_read(each) for each in paths) else None
 

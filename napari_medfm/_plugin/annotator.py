@@ -16,9 +16,10 @@ from napari_medfm._napari.notices import tell
 from napari_medfm._napari.workspace import Workspace
 from napari_medfm._plugin.adapting import AdaptingControl
 from napari_medfm._plugin.case import Case, present
-from napari_medfm._plugin.dialogs import ask_for_labels, ask_for_path, ask_where_to_save, is_typing
+from napari_medfm._plugin.dialogs import ask_for_labels, ask_for_path, is_typing
 from napari_medfm._plugin.editing import Editing
 from napari_medfm._plugin.engine import Engine, ModelChoice
+from napari_medfm._plugin.exporting import Exporting
 from napari_medfm._plugin.files import Files
 from napari_medfm._plugin.opening import Opening, identify
 from napari_medfm._plugin.wording import worded
@@ -59,6 +60,7 @@ class Annotator:
         self._reading = Latest(self._engine.files, dispatch)
         self._activity = Activity("Preparing slices")
         self._files = Files(self._engine.files, dispatch, self._add_image, self._fail)
+        self._exporting = Exporting(panel, self._files)
         self._images: dict[str, Image] = {}
         self._chosen: Image | None = None
         self._waiting: AnnotationSession | None = None
@@ -82,7 +84,7 @@ class Annotator:
             (panel.jump_requested, self._jump),
             (panel.embed_all_requested, self._embed_all),
             (panel.cancel_embedding_requested, self._pause),
-            (panel.save_requested, self._ask_where_to_save),
+            (panel.save_requested, self._ask_what_to_export),
             (panel.labels_import_requested, self._ask_for_labels),
             (panel.resume_answered, self._opening.answer),
         )
@@ -321,11 +323,9 @@ class Annotator:
         data, arguments, _ = image_layer_data(volume)
         self._open(self._viewer.add_layer(Image(data, **arguments)))
 
-    def _ask_where_to_save(self) -> None:
+    def _ask_what_to_export(self) -> None:
         if self.case is not None:
-            path = ask_where_to_save(self._panel, f"{self.case.session.volume.name}_labels.nii.gz")
-            if path is not None:
-                self.save(path)
+            self._exporting.ask(self.case.session)
 
     def save(self, path: Path) -> None:
         """Write the labels to a NIfTI file that lies on the image, in the background; how it went is told."""

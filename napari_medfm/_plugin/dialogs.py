@@ -55,6 +55,12 @@ def ask_where_to_save(parent: QWidget, name: str) -> Path | None:
     return Path(path) if Path(path).suffix else Path(f"{path}.nii.gz")
 
 
+def ask_for_folder(parent: QWidget, title: str) -> Path | None:
+    """Ask for a folder; None if it was cancelled."""
+    path = QFileDialog.getExistingDirectory(parent, title)
+    return Path(path) if path else None
+
+
 def ask_for_labels(parent: QWidget) -> Path | None:
     """Ask for a label file; None if it was cancelled."""
     path, _ = QFileDialog.getOpenFileName(parent, "Open labels", "", _LABEL_FILES)

@@ -13,6 +13,8 @@ from napari_medfm._napari.notices import say
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
+from napari_medfm.export import CaseSource, Exporter, Options, export_dataset
+from napari_medfm.export.manifest import MANIFEST
 from napari_medfm.session import AnnotationSession
 from napari_medfm.volume import Volume, open_labels, open_volume, write_labels
 from napari_medfm.workers import Lane, Latest
@@ -44,7 +46,7 @@ class Files:
     ) -> None:
         self._lane, self._dispatch, self._opened, self._tell = lane, dispatch, opened, failed
         self._reading = Latest(lane, dispatch)
-        self._writing: dict[concurrent.futures.Future[Path], AnnotationSession] = {}
+        self._writing: dict[concurrent.futures.Future[Path], tuple[AnnotationSession, str]] = {}
 
     def open_image(
         self, path: Path, ask: Callable[[ChoiceRequiredError], int | None], choice: int | None = None
@@ -71,9 +73,17 @@ class Files:
     def save(self, session: AnnotationSession, path: Path) -> None:
         """Write the labels as they are now; every file that was asked for is written."""
         task = partial(write_labels, path, copied(session.labels), session.volume.geometry)
-        future = self._lane.submit(task)
-        self._writing[future] = session
-        future.add_done_callback(lambda done: self._dispatch(lambda: self._saved(done)))
+        self._write(session, task, f"{path.name}: saved, on the grid of its image")
+
+    def export(
+        self, session: AnnotationSession, source: CaseSource, exporter: Exporter, folder: Path, options: Options
+    ) -> None:
+        """Write a training set of one case."""
+
+        def task() -> Path:
+            return export_dataset([source], exporter, folder, options).folder / MANIFEST
+
+        self._write(session, task, f"{folder.name}: exported as {exporter.title}, read back and compared")
 
     def finish(self) -> None:
         """Wait until what is being written is written; nothing is read any more."""
@@ -81,15 +91,20 @@ class Files:
         for future in concurrent.futures.wait(self._writing, timeout=_LONGEST_SAVE).done:
             self._saved(future)
 
+    def _write(self, session: AnnotationSession, task: Callable[[], Path], sentence: str) -> None:
+        future = self._lane.submit(task)
+        self._writing[future] = session, sentence
+        future.add_done_callback(lambda done: self._dispatch(lambda: self._saved(done)))
+
     def _saved(self, done: concurrent.futures.Future[Path]) -> None:
-        session = self._writing.pop(done, None)
+        session, sentence = self._writing.pop(done, (None, ""))
         error = done.exception()
         if error is not None:
             self._failed(error)
         elif session is not None:  # else told already
             written = done.result()
             self._attempt(lambda: session.note_saved(written))
-            say(f"{written.name}: saved, on the grid of its image")
+            say(sentence)
 
     def _attempt(self, action: Callable[[], object]) -> None:
         try:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
-from qtpy.QtWidgets import QButtonGroup, QLabel, QListWidget, QListWidgetItem, QProgressBar, QWidget
+from qtpy.QtWidgets import QButtonGroup, QLabel, QListWidget, QListWidgetItem, QProgressBar, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
 from napari_medfm._qt.adapt_words import describe_licence, describe_readout, describe_training, describe_version
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PICTURE = 56
 _CURVE_HEIGHT = 64
+_MARGINS = 8
 _NO_SLICE = "No slice is marked complete yet"
 
 
@@ -86,7 +87,7 @@ class AdaptSection(Section):
 
     def curve_size(self) -> tuple[int, int]:
         """Return the pixels, width and height, that there are for the curve."""
-        return max(120, self.bar.width()), _CURVE_HEIGHT
+        return max(120, self.content().width() - _MARGINS), _CURVE_HEIGHT
 
     def ink(self) -> str:
         """Return the colour of texts, which fits the ground that a curve is drawn on."""
@@ -107,7 +108,7 @@ class AdaptSection(Section):
         self.pictures.setMovement(QListWidget.Movement.Static)
         self.pictures.setWrapping(False)
         self.pictures.setIconSize(QSize(_PICTURE, _PICTURE))
-        self.pictures.setFixedHeight(_PICTURE + 52)
+        self.pictures.setFixedHeight(_PICTURE + 40)
         self.pictures.setAccessibleName("Slices to learn from")
         self.pictures.setToolTip("Complete slices: untick one to leave it out, double-click to go there")
         self.rows.addLayout(row(caption("Structure", self.structure), self.structure, stretch=1))
@@ -122,6 +123,9 @@ class AdaptSection(Section):
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Training")
         self.curve = QLabel()
+        self.curve.setScaledContents(True)
+        self.curve.setMinimumWidth(1)  # else the last curve decides how narrow the panel can be
+        self.curve.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.curve.setAccessibleName("Curve of training")
         self.curve.setToolTip("Loss of training, and Dice on the slice that it is tried on")
         self.curve.hide()
@@ -138,6 +142,7 @@ class AdaptSection(Section):
             button.setCheckable(True)
             self._models.addButton(button)
         self.versions = choice()
+        self.versions.setAccessibleName("Version")
         self.versions.setToolTip("Adapters saved before, of this case and of others; none is ever overwritten")
         self.use = CompactButton("Use", "Work with the chosen version")
         self.licence = Line(tip="The licence of the base model holds for its adapters")
@@ -237,6 +242,8 @@ class AdaptSection(Section):
         there = proposed or teaching.holds(plane)
         words = f"Accept slice: {name} is complete" if proposed else f"All {name} here is labelled"
         self.complete.setText(words if there else f"No {name} on this slice")
+        settled = extent is (Extent.ANNOTATED if there else Extent.NEGATIVE)
+        self.complete.setEnabled(not settled and not teaching.session.read_only)
         self.complete.set_tip(f"Say that all of {name} on this slice is labelled, so that it can be learned from")
         self.slice_state.setText(_EXTENTS[extent])
 

@@ -51,6 +51,7 @@ class ProgressSection(Section):
         if live is not None:
             wiring.connect(live.events.progress, self.show_progress)
             wiring.connect(live.events.busy_changed, self._show_busy)
+            wiring.connect(live.events.preparing, self._show_preparing)
             wiring.connect(live.events.applied, self._show_answer)
         self._show_binding()
 
@@ -91,7 +92,7 @@ class ProgressSection(Section):
         self.embed = CompactButton("", "")
         self.answer = Line(_NO_ANSWER, tip="The last prediction of the model")
         self.saved = Line(tip="Every step is written to the journal before it is shown")
-        self.save = CompactButton("Export labels…", "Write the labels to a file that lies on the image")
+        self.save = CompactButton("Export…", "Write the labels to a file on the image, or a training set")
         self.load = CompactButton("Open labels…", "Open a label file as objects")
         self.rows.addWidget(self.bar)
         self.rows.addWidget(self.embed)
@@ -115,6 +116,9 @@ class ProgressSection(Section):
 
     def _show_busy(self, busy: bool) -> None:
         self.answer.setText("Predicting…" if busy else self._last_answer)
+
+    def _show_preparing(self, share: float) -> None:
+        self.answer.setText(f"Looking at the region: {share:.0%}")
 
     def _show_answer(self, object_id: int, plane: Plane, quality: float, seconds: float) -> None:
         self._last_answer = f"Answered in {1000 * seconds:.0f} ms · expected overlap {quality:.0%}"

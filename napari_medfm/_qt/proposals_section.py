@@ -12,6 +12,7 @@ from napari_medfm.session import FillProgress, Teaching
 from napari_medfm.volume import Plane
 
 _SURE = 0.8
+_NARROW = "QAbstractSpinBox { min-width: 36px; }"  # napari's theme asks for 90
 
 
 class ProposalsSection(Section):
@@ -32,6 +33,7 @@ class ProposalsSection(Section):
         super().__init__("Proposals", parent)
         self._teaching: Teaching | None = None
         self._plane: Plane | None = None
+        self._sent: Plane | None = None
         self._build()
         self._wire()
         self._refresh()
@@ -71,15 +73,19 @@ class ProposalsSection(Section):
 
     def go_next(self) -> None:
         """Ask for the slice where labelling is expected to bring most."""
-        there = self._teaching.next_plane(self._plane) if self._teaching is not None and self._plane else None
-        if there is not None:
-            self.slice_requested.emit(there)
+        if self._teaching is None:
+            return
+        # Who was sent here already, and did nothing, is sent on.
+        self._sent = self._teaching.next_plane(self._sent if self._sent == self._plane else None)
+        if self._sent is not None:
+            self.slice_requested.emit(self._sent)
 
     def _build(self) -> None:
         self.fill = CompactButton("Fill slices", "")
         self.first, self.last = QSpinBox(), QSpinBox()
         for box, name in ((self.first, "First slice"), (self.last, "Last slice")):
             box.setRange(1, 1)
+            box.setStyleSheet(_NARROW)
             box.setToolTip(f"{name} to fill")
             box.setAccessibleName(name)
         self.state = Line(tip="Proposals lie in a layer of their own until they are accepted")
@@ -91,11 +97,13 @@ class ProposalsSection(Section):
         self.accept_above = CompactButton("Accept all above", "Accept every proposal that is at least so sure")
         self.sure = QDoubleSpinBox()
         self.sure.setRange(0.0, 1.0)
+        self.sure.setStyleSheet(_NARROW)
         self.sure.setSingleStep(0.05)
         self.sure.setValue(_SURE)
         self.sure.setAccessibleName("Confidence")
         self.sure.setToolTip("How sure the model has to be, 0 to 1")
-        self.rows.addLayout(row(self.fill, self.first, QLabel("to"), self.last, stretch=0))
+        self.rows.addWidget(self.fill)
+        self.rows.addLayout(row(QLabel("Slices"), self.first, QLabel("to"), self.last))
         self.rows.addWidget(self.state)
         self.rows.addWidget(self.strip)
         self.rows.addLayout(row(self.next, self.doubt, stretch=0))

@@ -82,7 +82,7 @@ class AdapterLibrary:
     def list(self, structure: str | None = None) -> tuple[Listed, ...]:
         """Return all adapters, or those of one structure; newest versions first. Damaged files are left out."""
         found = []
-        for path in sorted(self._folder.glob(f"*/*{SUFFIX}")):
+        for path in sorted(self._folder.glob(f"*/[0-9]*{SUFFIX}")):  # nothing that a crash left half written
             try:
                 listed = Listed.of(path)
             except AdapterError:

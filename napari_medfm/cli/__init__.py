@@ -31,9 +31,12 @@ from typer.core import TyperGroup
 from napari_medfm import __version__
 from napari_medfm.cli.adapting import adapt, segment_with_adapter
 from napari_medfm.cli.caching import cache_app, disk_store, embed
+from napari_medfm.cli.deidentifying import SEGMENTATION_SUFFIX, deidentify, save_segmentation
 from napari_medfm.cli.evaluating import evaluate
+from napari_medfm.cli.exporting import export, train_check
 from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
 from napari_medfm.cli.pretraining import pretrain
+from napari_medfm.cli.projecting import project_app
 from napari_medfm.cli.prompts_file import FORMAT, Wanted, read_objects
 from napari_medfm.cli.propagating import carry_object
 from napari_medfm.cli.replaying import replay
@@ -107,6 +110,7 @@ session_app = typer.Typer(no_args_is_help=True, help="The journals of what was d
 app.add_typer(session_app, name="session")
 app.add_typer(cache_app, name="cache")
 app.add_typer(models_app, name="models")
+app.add_typer(project_app, name="project")
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Label file to write, .nii.gz or .nii.")]
 
@@ -237,6 +241,9 @@ app.command()(adapt)
 app.command()(evaluate)
 app.command()(pretrain)
 app.command()(embed)
+app.command()(export)
+app.command()(deidentify)
+app.command("train-check")(train_check)
 session_app.command()(replay)
 
 
@@ -270,13 +277,16 @@ def session_recover(image: Image, choice: Choice = None) -> Row:
 
 @session_app.command("export")
 def session_export(image: Image, output: Output, choice: Choice = None) -> list[Row]:
-    """Save the labels of an image's session, exactly on the image."""
+    """Save the labels of an image's session, exactly on the image; of a DICOM series also as DICOM-SEG, .dcm."""
     from napari_medfm.session import AnnotationSession
     from napari_medfm.volume import fingerprint
 
     volume = open_image(image, choice)
     with AnnotationSession.resume(volume, fingerprint(volume)) as session:
-        session.save_labels(output)
+        if output.suffix.lower() == SEGMENTATION_SUFFIX:
+            save_segmentation(session, image, output)
+        else:
+            session.save_labels(output)
         return _objects(session)
 
 

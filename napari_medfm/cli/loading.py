@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from napari_medfm.models import PromptableModel
     from napari_medfm.volume import Volume, Window
 
-Image = Annotated[Path, typer.Argument(help="NIfTI file, 2-D PNG, JPEG or TIFF, or a DICOM folder.")]
+Image = Annotated[Path, typer.Argument(help="NIfTI, NRRD or MetaImage file, 2-D PNG, JPEG or TIFF, or a DICOM folder.")]
 ModelName = Annotated[str, typer.Option("--model", help="Name of the model; see the command 'models'.")]
 Choice = Annotated[int | None, typer.Option(min=0, help="Which volume, where the file or folder holds several.")]
 Weights = Annotated[Path | None, typer.Option(help="File of weights, for models that bring none.")]

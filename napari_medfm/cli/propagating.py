@@ -23,6 +23,8 @@ def carry_object(session: "AnnotationSession", live: "LiveSegmentation", number:
     from napari_medfm.propagation import Scene, follow, gathered
     from napari_medfm.session import Origin, key_slices
 
+    if live.predictor.answers_volumes:  # it has said all already
+        return
     thing = session.state.object(number)
     axis = min((plane.axis for plane in thing.prompts.planes), default=0)
     keys = key_slices(session, number, axis)

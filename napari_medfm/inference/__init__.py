@@ -8,6 +8,7 @@ from napari_medfm.inference.keys import EmbeddingKey
 from napari_medfm.inference.lane import open_lane
 from napari_medfm.inference.predictor import Predictor
 from napari_medfm.inference.proposals import Proposal
+from napari_medfm.inference.regions import VolumePrediction, answer_steps
 from napari_medfm.inference.schedule import EmbeddingProgress, embed_plane, embed_planes, order_planes, slice_image
 from napari_medfm.inference.stores import EmbeddingStore, MemoryStore, StoreInfo, TieredStore
 from napari_medfm.inference.write_behind import WriteBehind
@@ -23,7 +24,9 @@ __all__ = [
     "StoreCheck",
     "StoreInfo",
     "TieredStore",
+    "VolumePrediction",
     "WriteBehind",
+    "answer_steps",
     "embed_plane",
     "embed_planes",
     "open_lane",

@@ -299,7 +299,7 @@ def pack(name: str, embedding: ImageEmbedding) -> bytes:
     """
     # safetensors writes the memory as it lies: another order would come back scrambled.
     arrays = {key: np.asarray(array, order="C") for key, array in embedding.arrays.items()}
-    shape = [int(size) for size in embedding.image_shape]
+    shape = [int(size) for size in embedding.shape]
     metadata = {"name": name, "image_shape": json.dumps(shape), "encoder_digest": embedding.encoder_digest}
     return safetensors.numpy.save(arrays, metadata)
 
@@ -317,14 +317,14 @@ def unpack(name: str, content: bytes) -> ImageEmbedding:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         metadata = header["__metadata__"]
         its_name, encoder_digest = metadata["name"], metadata["encoder_digest"]
-        rows, columns = json.loads(metadata["image_shape"])
+        shape = tuple(int(size) for size in json.loads(metadata["image_shape"]))
     except (SafetensorError, KeyError, TypeError) as error:
         msg = "not an embedding"
         raise ValueError(msg) from error
     if its_name != name:
         msg = "the embedding of another key"
         raise ValueError(msg)
-    return ImageEmbedding(arrays, (rows, columns), encoder_digest)
+    return ImageEmbedding(arrays, shape, encoder_digest)
 
 
 def _open_index(path: Path) -> sqlite3.Connection:

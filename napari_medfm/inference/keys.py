@@ -17,13 +17,15 @@ class EmbeddingKey:
     fingerprint : str
         Of the volume's voxels, see `napari_medfm.volume.fingerprint`.
     axis, index : int
-        The plane that was encoded.
+        The plane that was encoded; `napari_medfm.volume.WHOLE` of a region.
     window : str
-        ``Window.key`` of the intensity window it was seen through.
+        ``Window.key`` of the intensity window it was seen through; empty if it was seen as it is.
     encoder_digest : str
         ``ModelSpec.encoder_digest``: weights and preprocessing.
     precision : str
         ``ModelSpec.precision``: the number format it is stored in.
+    region : str
+        ``LatticeRegion.key`` of the region of the volume that was encoded; empty of a plane.
     """
 
     fingerprint: str
@@ -32,9 +34,13 @@ class EmbeddingKey:
     window: str
     encoder_digest: str
     precision: str
+    region: str = ""
 
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON form, in hexadecimal; names the entry in every store."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        fields = asdict(self)
+        if not self.region:
+            del fields["region"]  # as keys of planes were before there were regions
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,7 @@
 """A model together with a store of its embeddings: embed an image once, then predict at will."""
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from napari_medfm.models import (
     MaskPrediction,
     ModelSpec,
     PromptableModel,
+    RegionModel,
+    RegionRecipe,
 )
 from napari_medfm.models.steps import finish
-from napari_medfm.prompts import Box, Point, PromptSet, as_points
-from napari_medfm.volume import Plane, Window
+from napari_medfm.prompts import Box, Point, PromptSet, as_points, as_volume_points
+from napari_medfm.volume import WHOLE, LatticeRegion, Plane, Volume, Window
 
 
 class Predictor:
@@ -39,6 +42,7 @@ class Predictor:
     def __init__(self, model: PromptableModel, store: EmbeddingStore | None = None) -> None:
         self._model = model
         self._store = store if store is None or model.spec.cacheable else volatile(store)
+        self._unfinished: tuple[EmbeddingKey, Generator[None, None, ImageEmbedding]] | None = None
 
     @property
     def model(self) -> PromptableModel:
@@ -70,10 +74,94 @@ class Predictor:
             The slice.
         window : Window
             The intensity window the model sees it through.
+
+        Raises
+        ------
+        ModelError
+            The model answers for volumes.
         """
         spec = self.spec
+        if self.answers_volumes:
+            step = "Click on the object itself, or choose another model for this."
+            raise ModelError(spec.title, "answers for volumes, not for slices", step)
         index = int(plane.index)
         return EmbeddingKey(fingerprint, int(plane.axis), index, window.key, spec.encoder_digest, spec.precision)
+
+    @property
+    def answers_volumes(self) -> bool:
+        """Whether the model answers on regions of a volume, see `napari_medfm.models.RegionModel`."""
+        return self.spec.ndim == 3
+
+    @property
+    def recipe(self) -> RegionRecipe:
+        """How a model of volumes sees an image.
+
+        Raises
+        ------
+        ModelError
+            The model answers for slices.
+        """
+        if not isinstance(self._model, RegionModel):
+            raise ModelError(self.spec.title, "answers for slices, not for volumes", "Choose another model for this.")
+        return self._model.recipe
+
+    def region_key(self, fingerprint: str, region: LatticeRegion) -> EmbeddingKey:
+        """Return the key of a region's embedding by this model.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of the volume, see `napari_medfm.volume.fingerprint`.
+        region : LatticeRegion
+            Where it lies.
+        """
+        spec = self.spec
+        digest, precision = spec.encoder_digest, spec.precision
+        return EmbeddingKey(fingerprint, WHOLE.axis, WHOLE.index, "", digest, precision, region.key)
+
+    def embed_region_steps(
+        self, volume: Volume, fingerprint: str, region: LatticeRegion
+    ) -> Generator[None, None, ImageEmbedding]:
+        """Return a region's embedding, from the store if it is there, in as many steps as the model's encoder has.
+
+        What is interrupted is kept, and goes on when the same region is asked for next: a further click need not
+        begin anew.
+
+        Parameters
+        ----------
+        volume : Volume
+            The image; read only if the region is not stored.
+        fingerprint : str
+            Of that volume.
+        region : LatticeRegion
+            Where it lies.
+
+        Raises
+        ------
+        ModelError
+            The model answers for slices.
+        """
+        key, fill = self.region_key(fingerprint, region), self.recipe.fill
+        found = self.lookup(key)
+        if found is None:
+            if self._unfinished is None or self._unfinished[0] != key:
+                self._unfinished = key, self.embed_steps(lambda: region.read(volume.array, fill), key)
+            found = yield from self._go_on(self._unfinished[1])
+        return found if found.region == region else replace(found, region=region)
+
+    def _go_on(self, steps: Generator[None, None, ImageEmbedding]) -> Generator[None, None, ImageEmbedding]:
+        """Take the steps one by one; unlike ``yield from``, being closed does not close them."""
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                self._unfinished = None
+                embedding: ImageEmbedding = end.value
+                return embedding
+            except BaseException:
+                self._unfinished = None
+                raise
+            yield
 
     def cached(self, key: EmbeddingKey) -> bool:
         """Whether the store has an entry for the key; it may yet prove damaged when read."""
@@ -111,7 +199,7 @@ class Predictor:
         return finish(self.embed_steps(image, key))
 
     def embed_steps(
-        self, image: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]], key: EmbeddingKey | None = None
+        self, image: NDArray[Any] | Callable[[], NDArray[Any]], key: EmbeddingKey | None = None
     ) -> Generator[None, None, ImageEmbedding]:
         """Do what `embed` does, as many blocks of the encoder at a time as the model says.
 
@@ -168,9 +256,9 @@ class Predictor:
         embedding : ImageEmbedding
             From `embed`.
         prompts : PromptSet
-            At least one; all on the same plane.
+            At least one; all on the same plane, but of a region on any planes of the volume.
         previous : MaskPrediction, optional
-            The last answer for the same object and plane, to be refined.
+            The last answer for the same object and plane, or region, to be refined.
 
         Raises
         ------
@@ -179,7 +267,10 @@ class Predictor:
         ModelError
             The embedding is another model's.
         """
-        spoken = as_points(prompts, embedding.image_shape, keep=self.spec.prompt_kinds)
+        if embedding.region is not None:
+            spoken = as_volume_points(prompts, embedding.region.lattice.limits[::-1], self.spec.prompt_kinds)
+        else:
+            spoken = as_points(prompts, embedding.image_shape, keep=self.spec.prompt_kinds)
         return self._model.decode(embedding, spoken, previous)
 
     def predict(

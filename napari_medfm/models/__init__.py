@@ -13,6 +13,8 @@ from napari_medfm.models.base import (
     ModelFacts,
     ModelSpec,
     PromptableModel,
+    RegionModel,
+    RegionRecipe,
     WeightsFile,
 )
 from napari_medfm.models.catalogue import add_model, available_models, load_model, register_model
@@ -28,6 +30,8 @@ __all__ = [
     "ModelRegistry",
     "ModelSpec",
     "PromptableModel",
+    "RegionModel",
+    "RegionRecipe",
     "WeightsFile",
     "add_model",
     "available_models",

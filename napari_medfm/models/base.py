@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.prompts import PromptSet
+from napari_medfm.volume import LatticeRegion
 
 Tier = Literal["classical", "general natural", "general medical", "modality", "organ-task"]
 Origin = Literal["no training", "adapted", "from scratch"]
@@ -62,13 +63,13 @@ class ModelFacts:
     weights : str
         ``none`` needed, in the ``package``, a verified ``download``, or a ``file`` that the person brings.
     recipe : str
-        Of a model with the layout of Segment Anything or SAM 2: how it is asked, see `napari_medfm.models.recipes`.
+        Of a model with weights of its authors: how it is asked, see `napari_medfm.models.recipes`.
     note : str
         What a person should know before using it, in one sentence.
     file : WeightsFile, optional
         The weights, where they are one published file.
     embedding_bytes : int
-        Of one slice as it is kept; 0 if it depends on the image, or nothing is kept.
+        Of one slice, or region, as it is kept; 0 if it depends on the image, or nothing is kept.
     verified : str
         What the way it is asked was compared with.
     """
@@ -154,15 +155,24 @@ class ImageEmbedding:
     ----------
     arrays : mapping of str to ndarray
         Named arrays on the CPU, in the precision they are stored in.
-    image_shape : (int, int)
-        (rows, columns) of the image that was encoded.
+    shape : tuple of int
+        (rows, columns) of the slice, or points (x, y, z) of the region, that was encoded.
     encoder_digest : str
         Digest of the encoder that made it.
+    region : LatticeRegion, optional
+        Of a region of a volume, where it lies; whoever asks for the embedding knows, and no store keeps it.
     """
 
     arrays: Mapping[str, NDArray[Any]]
-    image_shape: tuple[int, int]
+    shape: tuple[int, ...]
     encoder_digest: str
+    region: LatticeRegion | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the slice that was encoded."""
+        rows, columns = self.shape
+        return rows, columns
 
     @property
     def nbytes(self) -> int:
@@ -172,13 +182,13 @@ class ImageEmbedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPrediction:
-    """The decoder's answer.
+    """The decoder's answer, on a slice (rows, columns) or on a region of a volume (x, y, z).
 
     Attributes
     ----------
-    masks : ndarray of bool, (candidates, rows, columns)
+    masks : ndarray of bool, (candidates, rows, columns) or (candidates, x, y, z)
         Candidate masks at the image's own resolution.
-    low_res : ndarray of float32, (candidates, h, w)
+    low_res : ndarray of float32, (candidates, h, w) or (candidates, x, y, z)
         The logits behind them, at the decoder's resolution; fed back as `previous`.
     qualities : ndarray of float32, (candidates,)
         Predicted agreement of each candidate with what was meant (IoU or Dice, as the model says), 0..1;
@@ -196,7 +206,7 @@ class MaskPrediction:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """The best mask, (rows, columns)."""
+        """The best mask, (rows, columns) or (x, y, z)."""
         best: NDArray[np.bool_] = self.masks[self.best]
         return best
 
@@ -216,14 +226,15 @@ class MaskPrediction:
 class PromptableModel(Protocol):
     """A model that encodes an image once and then answers prompts on it.
 
-    Both methods are called from one thread only, the device lane.
+    Both methods are called from one thread only, the device lane. What is said of images and planes here is said of
+    slices; a model of volumes is a `RegionModel`.
     """
 
     @property
     def spec(self) -> ModelSpec:
         """Facts about the model."""
 
-    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+    def encode(self, image: NDArray[Any]) -> ImageEmbedding:
         """Encode an image.
 
         Parameters
@@ -253,11 +264,62 @@ class PromptableModel(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class RegionRecipe:
+    """How a model of volumes sees an image, and where it wants to look.
+
+    Attributes
+    ----------
+    preprocessing : str
+        Identifier of the image transform; part of every cache key.
+    side : int
+        Points along each axis of a region.
+    spacing : float or None
+        mm from point to point; None for the volume's own voxels.
+    margin : int
+        Points from a face of the region within which a prompt moves the region.
+    fill : float
+        Value of points outside the image.
+    connected : bool
+        Whether only what hangs together with a positive prompt is kept of an answer.
+    steps : int
+        Steps of the encoder, by which progress is told; 0 if it has none.
+    """
+
+    preprocessing: str
+    side: int
+    spacing: float | None = None
+    margin: int = 0
+    fill: float = 0.0
+    connected: bool = False
+    steps: int = 0
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Points of a region."""
+        return self.side, self.side, self.side
+
+
+@runtime_checkable
+class RegionModel(PromptableModel, Protocol):
+    """A model of volumes: ``spec.ndim`` is 3, and its images are regions of a volume.
+
+    `encode` takes the region's values as they stand in the file, float32 (x, y, z); what they become is the model's
+    own affair. `decode` gets an embedding that tells its region, and all prompts of an object, on whatever plane of
+    the volume they were made, oldest first; those that lie outside the region are to be left out. It answers on the
+    region's points.
+    """
+
+    @property
+    def recipe(self) -> RegionRecipe:
+        """How it sees an image."""
+
+
 @runtime_checkable
 class EncodesInSteps(Protocol):
     """A model whose encoder can be interrupted, so that a click need not wait for a whole slice."""
 
-    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+    def encode_steps(self, image: NDArray[Any]) -> Generator[None, None, ImageEmbedding]:
         """Encode an image as `PromptableModel.encode` does, one block of the network for every ``next``."""
 
 

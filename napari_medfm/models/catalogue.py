@@ -9,7 +9,7 @@ from napari_medfm.errors import UnknownModelError
 from napari_medfm.models.base import ModelFacts, PromptableModel
 from napari_medfm.models.own import describe_checkpoint, own_entries, read_own, write_own
 from napari_medfm.models.registry import ModelEntry, ModelRegistry
-from napari_medfm.models.zoo import COMPACT, FAMILIES, RANDOM_WALKER, SAM2_FAMILY, SAM_FAMILY
+from napari_medfm.models.zoo import COMPACT, FAMILIES, RANDOM_WALKER, REGION_FAMILY, SAM2_FAMILY, SAM_FAMILY
 from napari_medfm.settings import load_settings
 
 ENTRY_POINT_GROUP = "napari_medfm.models"
@@ -25,7 +25,9 @@ def _own_list() -> Path:
     return load_settings().data_dir / "models.json"
 
 
-DEFAULT_REGISTRY = ModelRegistry((COMPACT, RANDOM_WALKER, *SAM_FAMILY.values(), *SAM2_FAMILY.values()), _discover)
+_MODELS = (COMPACT, RANDOM_WALKER, *SAM_FAMILY.values(), *SAM2_FAMILY.values(), *REGION_FAMILY.values())
+
+DEFAULT_REGISTRY = ModelRegistry(_MODELS, _discover)
 """The registry of this process."""
 
 

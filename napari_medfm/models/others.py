@@ -38,8 +38,7 @@ OTHERS = (
     Other(
         "nnInteractive", "non-commercial; wants a CUDA GPU and excludes some versions of torch", "its own napari plugin"
     ),
-    Other("SAM-Med3D, SegVol", "answer for volumes, not for slices", _PACKAGE),
-    Other("VISTA3D", "answers for volumes, not for slices; its bundle is non-commercial", _PACKAGE),
+    Other("SAM-Med3D, SegVol", "answer for volumes as VISTA3D does; nobody has written them here yet", _PACKAGE),
     Other("UltraSam, SegmentAnyBone", "non-commercial; other frameworks", _PACKAGE),
     Other("Medical-SAM-Adapter", "code under GPL-3, one adapter for each organ", _PACKAGE),
     Other("BiomedParse, VoxTell, MedSAM3, Medical-SAM3", "asked by text, not by pointing", "their own programs"),

@@ -1,11 +1,11 @@
-"""How each model of the Segment Anything families wants to be asked: the same weights' layout, different habits."""
+"""How each model of other authors wants to be asked: even of one weights' layout they have different habits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from napari_medfm.models.base import PromptKind
+from napari_medfm.models.base import PromptKind, RegionRecipe
 from napari_medfm.models.transforms import (
     AreaUnit,
     CubicColour,
@@ -62,4 +62,19 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "medsam2": Recipe("stretch cubic uint8 imagenet", CubicColour, side=512),
     }
 )
-"""By the name that stands in `ModelFacts.recipe`."""
+"""Of models of slices, by the name that stands in `ModelFacts.recipe`."""
+
+REGION_RECIPES: Mapping[str, RegionRecipe] = MappingProxyType(
+    {
+        # Air beyond the image, as the authors pad after scaling; who clicks 24 mm from the border wants to see beyond.
+        "vista3d": RegionRecipe(
+            "RAS linear 1.5 mm, HU -963.8..1053.7 to 0..1",
+            side=128,
+            spacing=1.5,
+            margin=16,
+            fill=-963.8247715525971,
+            connected=True,
+        ),
+    }
+)
+"""Of models of volumes, by the same."""

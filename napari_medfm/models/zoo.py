@@ -269,6 +269,30 @@ MEDSAM2 = _like_sam2(
 SAM2_FAMILY = {entry.name: entry for entry in (*_SAM2_SIZES, MEDSAM2)}
 """State dicts of Segment Anything 2; only its image model is used."""
 
+_VISTA3D_FILE = "https://developer.download.nvidia.com/assets/Clara/monai/tutorials/model_zoo/model_vista3d.pt"
+
+VISTA_3D = ModelEntry(
+    name="vista3d",
+    factory="napari_medfm.models.backends.vista3d:load",
+    facts=ModelFacts(
+        "VISTA3D (volumes, CT)",
+        tier="modality",
+        origin="from scratch",
+        licence="NVIDIA NCLS v1; code Apache-2.0",
+        commercial_use=False,
+        weights="download",
+        recipe="vista3d",
+        # Address and digest stand in the model zoo of MONAI.
+        file=WeightsFile("model_vista3d.pt", _VISTA3D_FILE, "md5:6ce45a8edde4400c5d28d5e74d7b61d5"),
+        note="CT in HU only. A click in any plane segments in 3-D; a new region takes a minute on a CPU.",
+        embedding_bytes=48 * 64**3 * 2,
+        verified="random weights at full size, against the network of MONAI 1.6.1 and the authors' transforms",
+    ),
+)
+
+REGION_FAMILY = {VISTA_3D.name: VISTA_3D}
+"""Models of volumes; each has a `napari_medfm.models.base.RegionRecipe` of its own."""
+
 COMPACT = ModelEntry(
     name="compact",
     factory="napari_medfm.models.backends.compact:load",
@@ -281,5 +305,5 @@ COMPACT = ModelEntry(
     ),
 )
 
-FAMILIES = {COMPACT.name: COMPACT, **SAM_FAMILY, **SAM2_FAMILY}
+FAMILIES = {COMPACT.name: COMPACT, **SAM_FAMILY, **SAM2_FAMILY, **REGION_FAMILY}
 """Models whose checkpoints anyone may add, see `napari_medfm.models.catalogue.add_model`."""

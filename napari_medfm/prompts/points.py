@@ -55,6 +55,24 @@ def as_points(
     return replace(prompts, prompts=tuple(converted))
 
 
+def as_volume_points(
+    prompts: PromptSet, shape: tuple[int, ...], keep: Collection[Kind] = ("point", "box")
+) -> PromptSet:
+    """Do what `as_points` does to prompts on any planes of a volume.
+
+    Parameters
+    ----------
+    prompts : PromptSet
+        Of one object.
+    shape : (int, int, int)
+        Of the volume, (z, y, x).
+    keep : collection of str
+        Kinds the model takes as they are.
+    """
+    said = [as_points(PromptSet((one,)), one.plane.shape(shape), keep=keep) for one in prompts]
+    return replace(prompts, prompts=tuple(point for points in said for point in points))
+
+
 def _points(prompt: Prompt, shape: tuple[int, int], spacing: NDArray[np.float64], step: float) -> list[Point]:
     match prompt:
         case Point():

@@ -19,6 +19,7 @@ from napari_medfm.session.measures import Measures
 from napari_medfm.session.opening import journal_path, set_aside
 from napari_medfm.session.propagating import Propagated, Propagating, PropagatingEvents
 from napari_medfm.session.proposals import Pending, Proposals
+from napari_medfm.session.record import Deed, SessionRecord, read_record
 from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
@@ -38,6 +39,7 @@ __all__ = [
     "AdaptingEvents",
     "AnnotationSession",
     "CommitPolicy",
+    "Deed",
     "Example",
     "Examples",
     "Extent",
@@ -65,6 +67,7 @@ __all__ = [
     "Replayed",
     "SegmentedObject",
     "SessionEvents",
+    "SessionRecord",
     "SessionState",
     "Shaping",
     "SliceChange",
@@ -76,6 +79,7 @@ __all__ = [
     "key_slices",
     "outstanding",
     "read_classes",
+    "read_record",
     "recover",
     "replay",
     "resolve",

@@ -45,7 +45,9 @@ class Background:
         self._running: dict[str, Future[None]] = {}
 
     def show(self, view: View, plane: Plane, direction: int = 0) -> None:
-        """Turn to the slice that is visible now; see `LiveSegmentation.show`."""
+        """Turn to the slice that is visible now; see `LiveSegmentation.show`. Regions wait until they are asked for."""
+        if view.predictor.answers_volumes:
+            return
         order = _order(view, plane, direction)
         self._embed(view, order[:1], "visible")
         self._embed(view, order[: NEIGHBOURS + 1], "neighbours")

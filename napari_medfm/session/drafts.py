@@ -14,27 +14,29 @@ from napari_medfm.session.edits import Cut, Editor, Mask, lay
 from napari_medfm.session.history import History
 from napari_medfm.session.ledger import NEW_STEP, Draft
 from napari_medfm.session.patches import bounds, box_of, overlap, shift, slabs, within
-from napari_medfm.session.request import PredictionRequest, is_current, needs_model
+from napari_medfm.session.request import PredictionRequest, is_answered, is_current, needs_model
 from napari_medfm.session.state import SessionState
 from napari_medfm.session.strokes import within_class
 from napari_medfm.session.voxels import Edit, VoxelStore
-from napari_medfm.volume import Plane, Region
+from napari_medfm.volume import WHOLE, Plane, Region
 
 TITLES = {"point": "click", "box": "box", "scribble": "scribble", "lasso": "lasso", "mask": "mask"}
+_Worked = tuple[tuple[Edit, ...], SessionState, dict[str, Any]]  # edits, the state after them, and where they are
 _LARGEST_ID = 2**31 - 2**20  # hand marks are int32, and there must be room for ids of new objects
 
 
-def add_prompt(state: SessionState, voxels: VoxelStore, prompt: Prompt) -> Draft:
+def add_prompt(state: SessionState, voxels: VoxelStore, prompt: Prompt, *, alone: bool = False) -> Draft:
     """Add a prompt to the active object, or to a new one if none is active.
 
     The first prompt on a plane where the object has voxels already is preceded by a
-    mask prompt of them, so that the answer refines and never wipes.
+    mask prompt of them, so that the answer refines and never wipes; unless it is to
+    stand `alone`, for a model that answers for all planes together.
     """
     check_prompt(prompt, voxels.shape)
     state = transitions.ensure_active(state)
     thing = transitions.unlocked(state)
     before: list[Prompt] = []
-    if not len(thing.prompts.in_plane(prompt.plane)):
+    if not (alone or len(thing.prompts.in_plane(prompt.plane))):
         present = plane_mask(state, voxels, thing.id, prompt.plane)
         before = [MaskPrompt.from_mask(prompt.plane, present)] if present.any() else []
     after = transitions.add_prompts(state, [*before, prompt])
@@ -65,23 +67,49 @@ def answer(
     request: PredictionRequest,
     mask: Mask,
     facts: Mapping[str, Any],
+    box: Region | None = None,
 ) -> Draft | None:
-    """Put a model's answer in place; None if it comes too late."""
+    """Put a model's answer in place; None if it comes too late.
+
+    That of a model of volumes is about a box; where it answered last and no longer does, its voxels are given back.
+    """
     if not is_current(state, request):
         return None
-    expected = request.plane.shape(voxels.shape)
-    if mask.shape != expected or mask.dtype != np.bool_:
-        reason = f"is {mask.dtype} of shape {mask.shape}, not bool of shape {expected}"
-        raise SessionError("mask", reason, "Give the mask of the whole slice.")
-    number = request.object_id
-    edits = _predict(state, voxels, number, request.plane, mask)
-    after = transitions.answered(state, number, [request.plane])
-    about = {**facts, "object": number, "plane": [request.plane.axis, request.plane.index]}
-    if after.answers is state.answers:  # answered before, perhaps by another model
+    work_out = _on_volume if request.plane == WHOLE else _on_plane
+    edits, after, place = work_out(state, voxels, request, mask, box)
+    about = {**facts, "object": request.object_id, **place}
+    if is_answered(state, *request.subject):  # before, perhaps by another model
         return Draft("mask", "refresh", after, edits, facts=about if edits else {})
     region = bounds([edit.piece.region for edit in edits])
     step = history.joins(request.subject, region) or NEW_STEP
     return Draft("mask", "mask", after, edits, step, facts=about)
+
+
+def _on_plane(
+    state: SessionState, voxels: VoxelStore, request: PredictionRequest, mask: Mask, _box: Region | None
+) -> _Worked:
+    expected = request.plane.shape(voxels.shape)
+    if mask.shape != expected or mask.dtype != np.bool_:
+        reason = f"is {mask.dtype} of shape {mask.shape}, not bool of shape {expected}"
+        raise SessionError("mask", reason, "Give the mask of the whole slice.")
+    number, plane = request.subject
+    edits = _predict(state, voxels, number, plane, mask)
+    return edits, transitions.answered(state, number, [plane]), {"plane": [plane.axis, plane.index]}
+
+
+def _on_volume(
+    state: SessionState, voxels: VoxelStore, request: PredictionRequest, mask: Mask, box: Region | None
+) -> _Worked:
+    number, former = request.object_id, state.answered_box(request.object_id)
+    edits: tuple[Edit, ...] = ()
+    around = bounds([known for known in (box, former) if known is not None])
+    if around is not None:
+        wide = np.zeros([part.stop - part.start for part in around], bool)
+        if box is not None:
+            wide[within(check_box(box, mask, voxels.shape), around)] = mask
+        edits = _predict_in(state, voxels, number, around, wide)
+    corners = None if box is None else [[part.start, part.stop] for part in box]
+    return edits, transitions.answered_whole(state, number, box), {"box": corners}
 
 
 def delete_object(state: SessionState, voxels: VoxelStore, object_id: int) -> Draft:
@@ -234,15 +262,42 @@ def plane_mask(state: SessionState, voxels: VoxelStore, object_id: int, plane: P
 
 
 def _prompted(after: SessionState, voxels: VoxelStore, kind: str, title: str, planes: Iterable[Plane]) -> Draft:
-    """Complete a change of prompts: planes on which no model is asked are answered at once."""
+    """Complete a change of prompts: planes on which no model is asked are answered at once.
+
+    So is a volume. While a model of volumes is still to be asked, a plane that lost its last prompt makes it owe an
+    answer for all the others.
+    """
     number = after.object().id
     prompts = after.object().prompts
+    asked, box = next(iter(planes)), after.answered_box(number)
+    if box is not None and not needs_model(prompts):
+        return _settled_volume(after, voxels, kind, title, planes, box)
     settled = [plane for plane in planes if not needs_model(prompts.in_plane(plane))]
     edits: tuple[Edit, ...] = ()
     for plane in settled:
         edits += _predict(after, voxels, number, plane, _drawn(prompts.in_plane(plane), plane.shape(voxels.shape)))
-    asked = next(iter(planes))
+    if box is not None and settled:
+        after = transitions.unanswered(after, number)
     return Draft(kind, title, transitions.answered(after, number, settled), edits, subject=(number, asked))
+
+
+def _settled_volume(
+    after: SessionState, voxels: VoxelStore, kind: str, title: str, planes: Iterable[Plane], box: Region
+) -> Draft:
+    """Give back what a model of volumes answered in a box, but for what is drawn; so on planes beyond it."""
+    thing = after.object()
+    wide = np.zeros([part.stop - part.start for part in box], bool)
+    edits: tuple[Edit, ...] = ()
+    for plane in {*planes, *thing.prompts.planes}:
+        drawn, whole = _drawn(thing.prompts.in_plane(plane), plane.shape(voxels.shape)), plane.region(voxels.shape)
+        shared = overlap(whole, box)
+        if shared is None:
+            edits += _predict(after, voxels, thing.id, plane, drawn)
+        else:
+            wide[within(shared, box)] |= np.expand_dims(drawn, plane.axis)[within(shared, whole)]
+    edits += _predict_in(after, voxels, thing.id, box, wide)
+    settled = transitions.answered(transitions.forget_answers(after, thing.id), thing.id, thing.prompts.planes)
+    return Draft(kind, title, settled, edits, subject=(thing.id, next(iter(planes))))
 
 
 def _drawn(prompts: PromptSet, shape: tuple[int, int]) -> Mask:
@@ -255,7 +310,11 @@ def _drawn(prompts: PromptSet, shape: tuple[int, int]) -> Mask:
 
 def _predict(state: SessionState, voxels: VoxelStore, object_id: int, plane: Plane, mask: Mask) -> tuple[Edit, ...]:
     whole = plane.region(voxels.shape)
-    wide = mask.reshape([part.stop - part.start for part in whole])
+    return _predict_in(state, voxels, object_id, whole, mask.reshape([part.stop - part.start for part in whole]))
+
+
+def _predict_in(state: SessionState, voxels: VoxelStore, object_id: int, whole: Region, wide: Mask) -> tuple[Edit, ...]:
+    """Work out an object's answer in a box; beyond it nothing changes."""
     inner, reach = box_of(wide), voxels.reach(object_id)
     boxes = [shift(whole, inner)] if inner is not None else []
     near = overlap(reach, whole) if reach is not None else None

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from napari_medfm.session.patches import overlap
-from napari_medfm.volume import Plane, Region
+from napari_medfm.volume import WHOLE, Plane, Region
 
 Subject = tuple[int, Plane]
 """An object and a plane: what a prompt asks about and a mask answers."""
@@ -33,6 +33,12 @@ class Step:
     events: tuple[int, ...] = ()
     regions: tuple[Region, ...] = ()
     subject: Subject | None = None
+
+    def asks(self, subject: Subject) -> bool:
+        """Whether an answer about an object on a plane, or in the whole volume, may be this step's."""
+        if subject[1] != WHOLE or self.subject is None:
+            return self.subject == subject
+        return self.subject[0] == subject[0]
 
     def touches(self, region: Region | None) -> bool:
         """Whether the step changed voxels in a box."""
@@ -118,12 +124,12 @@ class History:
         Parameters
         ----------
         subject : (int, Plane)
-            The object and plane of the prompt.
+            The object and plane of the prompt; `WHOLE` stands for any plane.
         region : Region or None
             The box in which the answer changes voxels.
         """
         for step in reversed(self._done):
-            if step.subject == subject:
+            if step.asks(subject):
                 return step.number
             if step.touches(region):
                 return 0

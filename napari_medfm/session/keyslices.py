@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_medfm.prompts import Point
 from napari_medfm.session.request import PredictionRequest
 from napari_medfm.session.session import AnnotationSession
-from napari_medfm.volume import Plane
+from napari_medfm.volume import WHOLE, Plane
 
 if TYPE_CHECKING:
     from napari_medfm.propagation import Held, KeySlice
@@ -73,7 +73,8 @@ def mask_nearby(session: AnnotationSession, request: PredictionRequest) -> NDArr
     """
     prompts, plane = request.prompts, request.plane
     lone = len(prompts) == 1 and isinstance(prompts[0], Point) and prompts[0].positive
-    box = session.bounding_box(request.object_id) if lone and session.volume.ndim == 3 else None
+    flat = session.volume.ndim < 3 or plane == WHOLE
+    box = session.bounding_box(request.object_id) if lone and not flat else None
     if box is None:
         return None
     across = box[plane.axis]

@@ -17,10 +17,10 @@ from napari_medfm.prompts import MaskPrompt, Point, Position, Prompt, PromptSet,
 from napari_medfm.session.background import Background
 from napari_medfm.session.keyslices import mask_nearby
 from napari_medfm.session.proposals import Proposals
-from napari_medfm.session.questions import Answers, Question, View
-from napari_medfm.session.request import PredictionRequest, is_answered, outstanding, resolve
+from napari_medfm.session.questions import Answers, Prediction, Question, View
+from napari_medfm.session.request import PredictionRequest, is_answered, outstanding, places, resolve
 from napari_medfm.session.session import AnnotationSession
-from napari_medfm.volume import Plane, Volume, Window, automatic_window
+from napari_medfm.volume import WHOLE, Plane, Volume, Window, automatic_window
 from napari_medfm.workers import Dispatch, Lane, Priority, call_now
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,10 @@ class LiveEvents(SignalGroup):
     busy_changed : Signal(bool)
         Whether an answer to a prompt is outstanding.
     applied : Signal(int, Plane, float, float)
-        An answer was put in place: object id, plane, quality 0..1, seconds since the prompt.
+        An answer was put in place: object id, plane (`WHOLE` if of a model of volumes), quality 0..1, seconds since
+        the prompt.
+    preparing : Signal(float)
+        How much of the regions that a model of volumes has to see for an answer is embedded, 0..1.
     preview_changed : Signal(Plane, ndarray or None)
         What the model would answer at the pointer, (rows, columns) bool; None to show nothing.
     progress : Signal(EmbeddingProgress or None)
@@ -48,6 +51,7 @@ class LiveEvents(SignalGroup):
 
     busy_changed = Signal(bool, reemission="queued")
     applied = Signal(int, object, float, float)
+    preparing = Signal(float, reemission="queued")
     preview_changed = Signal(object, object, reemission="queued")
     progress = Signal(object, reemission="queued")
     failed = Signal(object)
@@ -153,7 +157,7 @@ class LiveSegmentation:
         """
         if self._proposals is not None:
             self._proposals.take_up(prompt)
-        self._session.add_prompt(prompt)
+        self._session.add_prompt(prompt, alone=self._predictor.answers_volumes)
         self.clear_hover()
         self._ask(self._session.state.active, prompt.plane)
 
@@ -261,20 +265,28 @@ class LiveSegmentation:
         self._with_view(lambda view: self._submit(view, object_id, plane))
 
     def _submit(self, view: View, object_id: int | None, plane: Plane) -> None:
-        request = resolve(self._session.state, plane, object_id=object_id, context=view.context)
-        if request is None:
-            return
-        question = Question(request, view, self._answers.before(request), mask_nearby(self._session, request))
-        channel = self._channel(f"click/{object_id}/{plane.axis}/{plane.index}")
-        future = self._lane.submit(question.answer, priority=Priority.CLICK, channel=channel)
-        self._set_pending({**self._pending, future: request})
-        self._when_done(future, partial(self._apply, request, time.perf_counter()))
+        for where in places(self._session.state, object_id, plane, volumes=view.predictor.answers_volumes):
+            request = resolve(self._session.state, where, object_id=object_id, context=view.context)
+            if request is None:
+                continue
+            question = Question(request, view, self._answers.before(request), mask_nearby(self._session, request))
+            channel = self._channel(f"click/{request.object_id}/{where.axis}/{where.index}")
+            future = question.submit(self._lane, channel, self._on_step)
+            self._set_pending({**self._pending, future: request})
+            self._when_done(future, partial(self._apply, question, time.perf_counter()))
+
+    def _on_step(self, share: float) -> None:
+        self._dispatch(partial(self._show_preparing, share))
+
+    def _show_preparing(self, share: float) -> None:
+        if self.busy:
+            self.events.preparing.emit(share)
 
     def _imagine(self, point: Point) -> Question | None:
         """Return the question that a click would ask, or None if it could not be made."""
         state = self._session.state
         thing = state.objects.get(state.active) if state.active is not None else None
-        if thing is not None and thing.locked:
+        if self._predictor.answers_volumes or (thing is not None and thing.locked):
             return None
         try:
             check_inside(point, point.plane.shape(self._session.volume.shape))
@@ -297,28 +309,20 @@ class LiveSegmentation:
         mask = self._session.object_mask(state.active, plane)
         return PromptSet((MaskPrompt.from_mask(plane, mask),)) if mask.any() else prompts
 
-    def _apply(self, request: PredictionRequest, start: float, found: Future[MaskPrediction]) -> None:
+    def _apply(self, question: Question, start: float, found: Future[Prediction]) -> None:
         if self._closed:
             return
         try:
             if not found.cancelled():
-                self._put(request, start, found.result())
+                self._put(question, start, found.result())
         except Exception as error:  # noqa: BLE001 - whatever a model raises is told, and the session goes on
             self._tell(error)
         finally:
             self._set_pending({asked: what for asked, what in self._pending.items() if asked is not found})
 
-    def _put(self, request: PredictionRequest, start: float, prediction: MaskPrediction) -> None:
-        view = self.view()
-        done = request.context == view.context and self._session.apply_mask(
-            request,
-            prediction.mask,
-            model=view.predictor.spec.name,
-            model_digest=view.model_digest,
-            quality=prediction.quality,
-            adapters=view.adapters,
-        )
-        if done:
+    def _put(self, question: Question, start: float, prediction: Prediction) -> None:
+        request = question.request
+        if request.context == self.view().context and question.put(self._session, prediction):
             self._answers.remember(request, prediction)
             seconds = time.perf_counter() - start
             self.events.applied.emit(request.object_id, request.plane, prediction.quality, seconds)
@@ -328,7 +332,7 @@ class LiveSegmentation:
     def _ask_anew(self, object_id: int, plane: Plane) -> None:
         """Ask again if an answer was dropped but prompts still wait for one, unless that would cost a redo."""
         asked = [request for request in self._pending.values() if request.subject == (object_id, plane)]
-        waits = (object_id, plane) in outstanding(self._session.state)
+        waits = not is_answered(self._session.state, object_id, plane)
         spared = self._session.history.spares_redo(plane.region(self._session.volume.shape))
         if waits and spared and len(asked) == 1:  # the one is the answer that was dropped
             self._ask(object_id, plane)
@@ -340,7 +344,8 @@ class LiveSegmentation:
         if self._undone is before or step is None or step.subject is None:
             return
         number, plane = step.subject
-        asked = any(request.subject == step.subject for request in self._pending.values())
+        plane = WHOLE if self._predictor.answers_volumes else plane
+        asked = any(step.asks(request.subject) for request in self._pending.values())
         spared = self._session.history.spares_redo(plane.region(self._session.volume.shape))
         if spared and not asked and not is_answered(self._session.state, number, plane):
             self._ask(number, plane)
@@ -351,8 +356,9 @@ class LiveSegmentation:
         self._hover_failed = False
         self.clear_hover()
         self.pause_background()
-        for subject in dict.fromkeys(request.subject for request in self._pending.values()):
-            self._ask(*subject)
+        for future, request in list(self._pending.items()):
+            future.cancel()
+            self._ask(*request.subject)
 
     def _show_preview(self, request: PredictionRequest, token: object, found: Future[MaskPrediction | None]) -> None:
         if found.cancelled() or self._hover is not token or self._closed:

@@ -108,7 +108,7 @@ def resume(volume: Volume, fingerprint: str, folder: Path | None, annotator: str
     try:
         journal = Journal.open(path, writable=lock is not None)
         try:
-            _check_birth(journal, fingerprint, volume.geometry)
+            check_birth(journal, fingerprint, volume.geometry)
             return _load(journal, volume, annotator), lock
         except BaseException:
             journal.close()
@@ -158,7 +158,16 @@ def _birth(fingerprint: str, geometry: Geometry) -> dict[str, object]:
     return {"fingerprint": fingerprint, "shape": list(geometry.shape), "affine": affine, "known": geometry.known}
 
 
-def _check_birth(journal: Journal, fingerprint: str, geometry: Geometry) -> None:
+def check_birth(journal: Journal, fingerprint: str, geometry: Geometry) -> None:
+    """Check that a journal is of an image, and that the image lies where it did.
+
+    Raises
+    ------
+    JournalError
+        It is of another.
+    GeometryError
+        It has the same voxels but lies elsewhere.
+    """
     facts = json.loads(journal.event(1).facts)
     if facts["fingerprint"] != fingerprint or tuple(facts["shape"]) != geometry.shape:
         raise JournalError(journal.path.name, "is of another image", "Open the image it was made for.")

@@ -238,6 +238,8 @@ class Propagating:
         if self._session.volume.ndim < 3:
             raise SessionError("this image", "has one slice", "Open a volume.")
         thing = unlocked(self._session.state, self._session.state.object().id)
+        if self._live.predictor.answers_volumes and not by_shape:
+            raise SessionError("the model", "answers the whole volume at once", "Click: nothing has to be propagated.")
         return _Run(thing.id, plane.axis, within, by_shape)
 
     def _begin(self, run: _Run) -> None:

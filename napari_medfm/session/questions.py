@@ -1,15 +1,22 @@
 """What a model is asked, complete and frozen, and what it answered last."""
 
 from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medfm.inference import Predictor, embed_plane
+from napari_medfm.inference import Predictor, VolumePrediction, answer_steps, embed_plane
 from napari_medfm.models import MaskPrediction
 from napari_medfm.session.request import PredictionRequest
-from napari_medfm.volume import Plane, Volume, Window
+from napari_medfm.session.session import AnnotationSession
+from napari_medfm.volume import WHOLE, Plane, Volume, Window
+from napari_medfm.workers import Lane, Priority
+
+Prediction = MaskPrediction | VolumePrediction
 
 _REMEMBERED = 32
 
@@ -65,7 +72,7 @@ class Question:
         What is asked.
     view : View
         Who is asked about which image.
-    previous : MaskPrediction or None
+    previous : MaskPrediction, VolumePrediction or None
         The answer that is refined.
     near : ndarray of bool or None
         The object on a slice nearby, (rows, columns), which tells what an ambiguous click means.
@@ -73,14 +80,34 @@ class Question:
 
     request: PredictionRequest
     view: View
-    previous: MaskPrediction | None
+    previous: Prediction | None
     near: NDArray[np.bool_] | None = None
+
+    def submit(self, lane: Lane, channel: str, told: Callable[[float], None]) -> Future[Any]:
+        """Ask on a lane; the future's result is the answer.
+
+        A model of volumes is asked in steps, and clicks on other things go before it until its regions are embedded.
+
+        Parameters
+        ----------
+        lane : Lane
+            Where the model runs.
+        channel : str
+            Of which only the newest question matters.
+        told : callable
+            Given how much of the regions is embedded, 0..1, on the lane's thread.
+        """
+        if self.request.plane != WHOLE:
+            return lane.submit(self.answer, priority=Priority.CLICK, channel=channel)
+        view, last = self.view, self.previous if isinstance(self.previous, VolumePrediction) else None
+        steps = answer_steps(view.predictor, view.volume, view.image, self.request.prompts, last)
+        return lane.submit_steps(steps, priority=Priority.VISIBLE, channel=channel, on_step=told)
 
     def answer(self) -> MaskPrediction:
         """Embed the slice, unless it is stored, and decode."""
         view = self.view
         embedding = embed_plane(view.predictor, view.volume, view.image, view.window, self.request.plane)
-        return self._meant(view.predictor.decode(embedding, self.request.prompts, self.previous))
+        return self._meant(view.predictor.decode(embedding, self.request.prompts, self._last))
 
     def glimpse(self) -> MaskPrediction | None:
         """Decode if the slice is embedded already; None if not."""
@@ -89,7 +116,7 @@ class Question:
         embedding = predictor.lookup(key) if predictor.cached(key) else None
         if embedding is None:
             return None
-        return self._meant(predictor.decode(embedding, self.request.prompts, self.previous))
+        return self._meant(predictor.decode(embedding, self.request.prompts, self._last))
 
     def _meant(self, prediction: MaskPrediction) -> MaskPrediction:
         if self.near is None or len(prediction.masks) == 1:
@@ -98,21 +125,37 @@ class Question:
 
         return like_its_neighbour(prediction, self.near)
 
+    @property
+    def _last(self) -> MaskPrediction | None:
+        return self.previous if isinstance(self.previous, MaskPrediction) else None
+
+    def put(self, session: AnnotationSession, prediction: Prediction) -> bool:
+        """Put an answer into a session; False if it comes too late there."""
+        return session.apply_mask(
+            self.request,
+            prediction.mask,
+            model=self.view.predictor.spec.name,
+            model_digest=self.view.model_digest,
+            quality=prediction.quality,
+            adapters=self.view.adapters,
+            box=prediction.box if isinstance(prediction, VolumePrediction) else None,
+        )
+
 
 class Answers:
     """The last answers, by object and plane, to be refined by further prompts."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[int, Plane], tuple[PredictionRequest, MaskPrediction]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, Plane], tuple[PredictionRequest, Prediction]] = OrderedDict()
 
-    def remember(self, request: PredictionRequest, prediction: MaskPrediction) -> None:
+    def remember(self, request: PredictionRequest, prediction: Prediction) -> None:
         """Keep an answer in place of older ones."""
         self._known[request.subject] = request, prediction
         self._known.move_to_end(request.subject)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
-    def before(self, request: PredictionRequest) -> MaskPrediction | None:
+    def before(self, request: PredictionRequest) -> Prediction | None:
         """Return the answer to the prompts that a request only adds to."""
         known = self._known.get(request.subject)
         if known is None:

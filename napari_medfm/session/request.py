@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from napari_medfm.prompts import MaskPrompt, PromptSet, to_json
 from napari_medfm.session.state import SessionState
-from napari_medfm.volume import Plane
+from napari_medfm.volume import WHOLE, Plane
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class PredictionRequest:
     object_id : int
         The object that is prompted.
     plane : Plane
-        The slice.
+        The slice, or `napari_medfm.volume.WHOLE` if a model of volumes is asked.
     prompts : PromptSet
-        All prompts of the object on that slice, at least one.
+        All prompts of the object on that slice, or in the volume, at least one.
     image : str
         Fingerprint of the image that the model sees.
     context : str
@@ -55,7 +55,7 @@ def resolve(
     state : SessionState
         What the session knows.
     plane : Plane
-        The slice.
+        The slice; of `napari_medfm.volume.WHOLE` all prompts of the object belong together.
     object_id : int, optional
         The object; the active one if not given.
     context : str
@@ -65,7 +65,7 @@ def resolve(
     thing = None if number is None else state.objects.get(number)
     if thing is None or thing.locked:
         return None
-    prompts = thing.prompts.in_plane(plane)
+    prompts = thing.prompts if plane == WHOLE else thing.prompts.in_plane(plane)
     if not needs_model(prompts):
         return None
     return PredictionRequest(thing.id, plane, prompts, state.image, context)
@@ -100,8 +100,33 @@ def outstanding(state: SessionState) -> tuple[tuple[int, Plane], ...]:
 
 
 def is_answered(state: SessionState, object_id: int, plane: Plane) -> bool:
-    """Whether there is nothing to ask about an object on a plane, or its voxels answer the prompts there."""
+    """Whether there is nothing to ask about an object on a plane, or its voxels answer the prompts there.
+
+    In the whole volume they do if they do on every plane.
+    """
     if resolve(state, plane, object_id=object_id) is None:
         return True
+    if plane == WHOLE:
+        return all(is_answered(state, object_id, one) for one in state.object(object_id).prompts.planes)
     prompts = state.object(object_id).prompts.in_plane(plane)
     return state.answers.get((object_id, plane)) == prompts_digest(prompts)
+
+
+def places(state: SessionState, object_id: int | None, plane: Plane, *, volumes: bool) -> tuple[Plane, ...]:
+    """Return where a model has to be asked so that an object is answered for on a plane, or everywhere.
+
+    Parameters
+    ----------
+    state : SessionState
+        What the session knows.
+    object_id : int or None
+        The object; the active one if None.
+    plane : Plane
+        The slice, or `napari_medfm.volume.WHOLE`.
+    volumes : bool
+        Whether it is a model of volumes: whatever plane a prompt is on, it answers all of them together.
+    """
+    if volumes or plane != WHOLE:
+        return (WHOLE if volumes else plane,)
+    number = state.active if object_id is None else object_id
+    return tuple(where for known, where in outstanding(state) if known == number)

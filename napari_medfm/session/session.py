@@ -281,12 +281,19 @@ class AnnotationSession:
         """Forget an object's prompts, mask and hand edits; of the active one if none is given."""
         self._commit(drafts.reset(self.state, self._ledger.voxels, object_id))
 
-    def add_prompt(self, prompt: Prompt) -> None:
+    def add_prompt(self, prompt: Prompt, *, alone: bool = False) -> None:
         """Add a prompt to the active object; if there is none, to a new one of the last object's class.
 
         Where the object has voxels that no prompt explains, a mask prompt of them goes
         before it, in the same step. A mask prompt on a plane without other prompts is
         its own answer; others wait for `apply_mask`.
+
+        Parameters
+        ----------
+        prompt : Prompt
+            On any plane.
+        alone : bool
+            Put no mask before it: a model of volumes will answer all planes together.
 
         Raises
         ------
@@ -295,7 +302,7 @@ class AnnotationSession:
         LockedObjectError
             The object is locked.
         """
-        self._commit(drafts.add_prompt(self.state, self._ledger.voxels, prompt))
+        self._commit(drafts.add_prompt(self.state, self._ledger.voxels, prompt, alone=alone))
 
     def remove_prompt(self, index: int) -> None:
         """Remove a prompt of the active object; with the last one on a plane goes the model's part there."""
@@ -314,10 +321,11 @@ class AnnotationSession:
         model_digest: str = "",
         quality: float = 0.0,
         adapters: Sequence[str] = (),
+        box: Region | None = None,
     ) -> bool:
         """Put a model's answer in place, in the undo step of the prompt that asked for it.
 
-        On that plane the object becomes what the model says and the hand painted,
+        On that plane, or in that box, the object becomes what the model says and the hand painted,
         without what the hand erased, what locked objects hold, and what the policy
         leaves to others. What a former answer took there is given back.
 
@@ -325,12 +333,15 @@ class AnnotationSession:
         ----------
         request : PredictionRequest
             What was asked, from `resolve`.
-        mask : ndarray of bool, (rows, columns)
-            The answer, on the whole plane.
+        mask : ndarray of bool, (rows, columns) or (z, y, x)
+            The answer, on the whole plane or in the box.
         model, model_digest, adapters
             Who answered: name, digest of weights and preprocessing, digests of adapters.
         quality : float
             What the model thinks of its answer, 0..1; 0 if it does not know.
+        box : tuple of slice, optional
+            The voxels that are answered for, if `napari_medfm.volume.WHOLE` was asked about; beyond them only what the
+            last such answer took is given back. Without one that is all that is done.
 
         Returns
         -------
@@ -340,7 +351,7 @@ class AnnotationSession:
         known = float(quality) if math.isfinite(quality) else 0.0
         facts = {"model": model, "model_digest": model_digest, "quality": known, "adapters": list(adapters)}
         self._check_writable()
-        draft = drafts.answer(self.state, self._ledger.voxels, self.history, request, mask, facts)
+        draft = drafts.answer(self.state, self._ledger.voxels, self.history, request, mask, facts, box)
         if draft is not None:
             self._commit(draft)
         return draft is not None

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from napari_medfm.errors import SessionError
 from napari_medfm.prompts import PromptSet
-from napari_medfm.volume import Plane
+from napari_medfm.volume import WHOLE, Plane, Region
 
 Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
@@ -118,6 +118,8 @@ class SessionState:
     answers : mapping of (int, Plane) to str
         By object id and plane, the digest of the prompts that its voxels answer;
         where it differs from the digest of the prompts there, an answer is outstanding.
+        By object id and `napari_medfm.volume.WHOLE`, the box in which a model of volumes
+        answered last, see `answered_box`.
     next_id : int
         Id of the next object.
     """
@@ -172,6 +174,11 @@ class SessionState:
             above.append(parent)
             parent = parents.get(parent)
         return tuple(above)
+
+    def answered_box(self, object_id: int) -> Region | None:
+        """Return the box in which a model of volumes answered for an object; None if none did."""
+        text = self.answers.get((object_id, WHOLE))
+        return None if text is None else tuple(slice(*map(int, part.split(":"))) for part in text.split(","))
 
     def lies_in(self, child: int, parent: int) -> bool:
         """Whether the class of one object is above that of another, so that it keeps what the other covers."""

@@ -146,12 +146,12 @@ class Teaching:
             )
         self.filling.fill(self.class_name, known, plane, reach)
 
-    def next_plane(self, plane: Plane) -> Plane | None:
-        """Return where to look after a slice: the most rewarding one, or from there on the next; None if unknown."""
+    def next_plane(self, after: Plane | None = None) -> Plane | None:
+        """Return the slice where labelling is expected to bring most, or the next after a slice; None if unknown."""
         order = [each.plane for each in self.filling.suggestions]
         if not order:
             return None
-        return order[(order.index(plane) + 1) % len(order)] if plane in order else order[0]
+        return order[(order.index(after) + 1) % len(order)] if after in order else order[0]
 
     def close(self) -> None:
         """Let go of the session; `proposals` and what is saved stay."""

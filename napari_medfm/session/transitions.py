@@ -10,7 +10,7 @@ from napari_medfm.errors import LockedObjectError, SessionError
 from napari_medfm.prompts import Prompt, PromptSet
 from napari_medfm.session.request import prompts_digest
 from napari_medfm.session.state import Colour, Extent, ObjectClass, SegmentedObject, SessionState, thaw
-from napari_medfm.volume import Plane
+from napari_medfm.volume import WHOLE, Plane, Region
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -145,6 +145,22 @@ def answered(state: SessionState, object_id: int, planes: Iterable[Plane]) -> Se
     return replace(state, answers=MappingProxyType(answers))
 
 
+def answered_whole(state: SessionState, object_id: int, box: Region | None) -> SessionState:
+    """Return the state in which an object's voxels answer all of its prompts, as a model of volumes did in a box."""
+    known = {plane for number, plane in state.answers if number == object_id and plane != WHOLE}
+    after = answered(state, object_id, known.union(state.objects[object_id].prompts.planes))
+    if box is None:
+        return replace(after, answers=_without(after.answers, (object_id, WHOLE)))
+    text = ",".join(f"{part.start}:{part.stop}" for part in box)
+    return replace(after, answers=_with(after.answers, {(object_id, WHOLE): text}))
+
+
+def unanswered(state: SessionState, object_id: int) -> SessionState:
+    """Return the state in which a model of volumes has to answer all prompts of an object anew."""
+    box = {(object_id, WHOLE): state.answers[object_id, WHOLE]}
+    return replace(state, answers=_with(forget_answers(state, object_id).answers, box))
+
+
 def forget_answers(state: SessionState, object_id: int) -> SessionState:
     """Return the state in which nothing of an object answers any prompt."""
     answers = {key: digest for key, digest in state.answers.items() if key[0] != object_id}
@@ -227,3 +243,7 @@ def check_index(thing: SegmentedObject, index: int) -> int:
 
 def _with(mapping: Mapping[K, V], changed: dict[K, V]) -> Mapping[K, V]:
     return MappingProxyType(thaw(mapping) | changed)
+
+
+def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
+    return MappingProxyType({known: value for known, value in mapping.items() if known != key})

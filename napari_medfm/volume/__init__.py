@@ -12,9 +12,11 @@ from napari_medfm.volume.formats import (
     open_volume,
     readable_suffixes,
     write_labels,
+    write_stack,
     write_volume,
 )
-from napari_medfm.volume.geometry import PLANE_NAMES, Geometry, Plane, Region, SourceGrid, array_geometry
+from napari_medfm.volume.geometry import PLANE_NAMES, WHOLE, Geometry, Plane, Region, SourceGrid, array_geometry
+from napari_medfm.volume.lattice import Lattice, LatticeRegion
 from napari_medfm.volume.lazy import is_lazy
 from napari_medfm.volume.orientation import EdgeLetters, edge_letters, rows_grow_upwards
 from napari_medfm.volume.volume import Volume
@@ -23,8 +25,11 @@ from napari_medfm.volume.windows import PRESETS, Window, automatic_window, is_ct
 __all__ = [
     "PLANE_NAMES",
     "PRESETS",
+    "WHOLE",
     "EdgeLetters",
     "Geometry",
+    "Lattice",
+    "LatticeRegion",
     "Plane",
     "Region",
     "SourceGrid",
@@ -43,5 +48,6 @@ __all__ = [
     "readable_suffixes",
     "rows_grow_upwards",
     "write_labels",
+    "write_stack",
     "write_volume",
 ]

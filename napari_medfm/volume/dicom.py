@@ -1,26 +1,43 @@
-"""A plain DICOM series: the single-frame CT or MR slices of one folder.
+"""DICOM: the slices of a folder, sorted into stacks of which one is read.
 
-Whatever is not plain is refused by name. pydicom, an optional extra, is imported
-when the first series is read. Nothing that identifies the patient is kept.
+Nothing that identifies the patient is kept: names, folders and free texts of a
+header go nowhere.
 """
 
-import struct
-from collections import defaultdict
-from collections.abc import Sequence
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_medfm.errors import UnreadableFileError, UnsupportedDataError
+from napari_medfm.errors import GeometryError, UnreadableFileError, UnsupportedDataError, VolumeError
 from napari_medfm.volume.choices import choose
-from napari_medfm.volume.dicom_series import SliceHeader, arrange, series_name
+from napari_medfm.volume.dicom_headers import TAGS, SliceHeader, slice_headers
+from napari_medfm.volume.dicom_library import quiet_pydicom
+from napari_medfm.volume.dicom_pixels import (
+    PIXEL_FAULTS,
+    check_codecs,
+    check_copies,
+    read_rescaled,
+    read_slice,
+    read_stack,
+    rescale_notes,
+    rescales,
+    upright_greys,
+)
+from napari_medfm.volume.dicom_series import Arrangement, arrange, check_grey
+from napari_medfm.volume.dicom_stacks import Stack, labels, split
+from napari_medfm.volume.geometry import Geometry
+from napari_medfm.volume.grids import grid_difference
 from napari_medfm.volume.intensities import intensity_notes, scaled
-from napari_medfm.volume.limits import check_memory
-from napari_medfm.volume.orientation import canonical_geometry, source_grid, to_canonical
+from napari_medfm.volume.orientation import (
+    canonical_geometry,
+    plain_grid,
+    source_grid,
+    to_canonical,
+    unplaced_geometry,
+)
 from napari_medfm.volume.payload import FETCH_AGAIN, in_brief
 from napari_medfm.volume.volume import Volume
 
@@ -30,19 +47,21 @@ _SUBJECT = "DICOM folder"
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _LOOKED_AT = 32  # files of a folder that `is_dicom_folder` opens
 _NAMED = 5  # skipped files that a note lists
-_TAGS = (
-    "SeriesInstanceUID", "SeriesNumber", "Modality", "PhotometricInterpretation", "FrameOfReferenceUID", "Rows",
-    "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "NumberOfFrames", "SamplesPerPixel",
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "RescaleSlope",
-    "RescaleIntercept", "ModalityLUTSequence",
-)  # fmt: skip
-_DERIVED = frozenset({"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC"})
-_PACKAGES = {"JPEG 2000": "pylibjpeg-openjpeg", "JPEG": "pylibjpeg-libjpeg"}
-_PIXEL_FAULTS = (
-    *(ValueError, KeyError, AttributeError, TypeError, IndexError),
-    *(RuntimeError, NotImplementedError, OSError, EOFError, struct.error),
-)
-"""What pydicom and its codecs raise on damaged pixels."""
+NO_IMAGES = {
+    "SEG": "a segmentation",
+    "RTSTRUCT": "contours",
+    "RTDOSE": "a dose grid",
+    "RTPLAN": "a treatment plan",
+    "SR": "a report",
+    "PR": "a presentation state",
+    "KO": "a selection",
+    "REG": "a registration",
+    "DOC": "a document",
+}
+"""Modalities of objects derived from images, which are not images themselves."""
+_INDEX = "1.2.840.10008.1.3.10"  # the SOP class of a DICOMDIR
+_JUNK = "no DICOM image"
+_COLOUR = 3  # values per pixel
 
 
 def is_dicom(path: Path) -> bool:
@@ -63,58 +82,129 @@ def is_dicom_folder(path: Path) -> bool:
 
 
 def read_dicom(path: Path, choice: int | None = None, limit: int | None = None) -> Volume:
-    """Read one series of a folder, or the slice of one file, into canonical axes.
+    """Read one stack of slices of a folder, or of one file, into canonical axes.
+
+    Slices of a multi-frame file count like files of their own. A picture that does not say where it lies is read
+    as a 2-D image of unknown position.
 
     Parameters
     ----------
     path : Path
         A folder, or one DICOM file.
     choice : int, optional
-        Which series, counted from 0 by series number, where there are several.
+        Which stack, counted from 0 by series number, where there are several.
     limit : int, optional
         Bytes of memory that may be used; by default most of what is free.
 
     Raises
     ------
     UnreadableFileError
-        No DICOM images, or damaged pixels.
+        No DICOM images, or damaged headers or pixels.
     UnsupportedDataError
-        Not plain, a compression whose decoder is not installed, or pydicom missing.
+        Not an image of grey values, a compression whose decoder is not installed, or pydicom missing.
     GeometryError
-        Slices without position, uneven, doubled, missing or tilted.
+        Slices without position, uneven, doubled, missing or shifted.
     TooLargeError
         More memory needed than allowed.
     ChoiceRequiredError
-        Several series and no `choice`.
+        Several stacks and no `choice`.
     """
-    pydicom = _pydicom()
-    files = _files(path) if path.is_dir() else [path]
-    found, skipped = _scan(pydicom, files)
-    if not found:
-        step = "Choose the folder that holds the slices themselves."
-        raise UnreadableFileError(_SUBJECT if path.is_dir() else path.name, "holds no DICOM images", step)
-    chosen = _choose_series(found, choice)
-    headers = [header for _, header in chosen]
-    arrangement = arrange(headers)
-    slices = [chosen[index] for index in arrangement.order]
-    _check_codecs(pydicom, headers)
-    stack = _read_stack(pydicom, slices, limit)
-    source = source_grid(stack.T.shape, arrangement.affine, {"dicom": {"slices": len(slices)}})
-    array = scaled(to_canonical(stack.T, source), headers[0].slope, headers[0].intercept)
-    notes = (*_skipped_note(skipped), *intensity_notes(array))
-    if not path.is_dir():
-        notes = ("One file was opened: open its folder for the whole series", *notes)
-    modality = headers[0].modality
-    name = f"{modality or 'DICOM'} series {headers[0].number}"
-    return Volume(array, canonical_geometry(source, notes=notes), name, modality)
+    with quiet_pydicom() as pydicom:
+        stacks, skipped = _find(pydicom, path)
+        stack = stacks[choose(_SUBJECT, "series", labels(stacks), choice)]
+        volume = _read(stack, limit)
+    notes = (*_one_file_note(path, stack), *_skipped_note(skipped), *volume.geometry.notes)
+    return replace(volume, geometry=replace(volume.geometry, notes=notes))
 
 
-def _pydicom() -> ModuleType:
+def dicom_slices(path: Path, like: Geometry) -> tuple[SliceHeader, ...]:
+    """Return the headers of the slices that an image was read from, in the order of its source grid.
+
+    Parameters
+    ----------
+    path : Path
+        The folder or file.
+    like : Geometry
+        Of the image.
+
+    Raises
+    ------
+    GeometryError
+        No stack in the folder lies on that grid, or several do.
+    UnreadableFileError, UnsupportedDataError
+        As for `read_dicom`.
+    """
+    with quiet_pydicom() as pydicom:
+        stacks, _ = _find(pydicom, path)
+    found = [arrangement for stack in stacks if (arrangement := _arranged_like(stack, like)) is not None]
+    if len(found) == 1:
+        return found[0].slices
+    reason = "no series lies on the grid of the image" if not found else f"{len(found)} series lie on the same grid"
+    raise GeometryError(_SUBJECT, reason, "Choose the folder of the series that the image was read from.")
+
+
+def _arranged_like(stack: Stack, like: Geometry) -> Arrangement | None:
     try:
-        return import_module("pydicom")
-    except ImportError as error:
-        step = 'Install it with "pip install napari-medfm[dicom]".'
-        raise UnsupportedDataError(_SUBJECT, "needs the package pydicom to be read", step) from error
+        arrangement = arrange(stack)
+    except VolumeError:
+        return None
+    return arrangement if grid_difference(like, _geometry(arrangement)) is None else None
+
+
+def _read(stack: Stack, limit: int | None) -> Volume:
+    check_codecs(stack)
+    header = stack[0]
+    name = f"{header.modality or 'DICOM'} series {header.number}"
+    if _is_picture(stack):
+        return _read_picture(header, name)
+    arrangement = arrange(stack)
+    slices = arrangement.slices
+    copied = check_copies(stack)
+    geometry = _geometry(arrangement)
+    assert geometry.source is not None
+    if len(rescales(slices)) == 1:
+        stored = to_canonical(read_stack(slices, limit).T, geometry.source)
+        array = scaled(stored, header.slope, header.intercept)
+    else:
+        array = scaled(to_canonical(read_rescaled(slices, limit).T, geometry.source))
+    array, turned = upright_greys(array, header)
+    notes = (*copied, *arrangement.notes, *rescale_notes(slices), *turned, *intensity_notes(array))
+    return Volume(array, replace(geometry, notes=notes), name, header.modality)
+
+
+def _geometry(arrangement: Arrangement) -> Geometry:
+    slices = arrangement.slices
+    shape = (*slices[0].shape[::-1], len(slices))
+    return canonical_geometry(source_grid(shape, arrangement.affine, {"dicom": {"slices": len(slices)}}))
+
+
+def _is_picture(stack: Stack) -> bool:
+    """Whether this is a single image that does not say where it lies: a radiograph, a photograph, a screenshot."""
+    header = stack[0]
+    placed = header.position is not None and header.orientation is not None and header.spacing is not None
+    return len(stack) == 1 and header.frames == 1 and (not placed or header.samples == _COLOUR)
+
+
+def _read_picture(header: SliceHeader, name: str) -> Volume:
+    if header.samples == _COLOUR:
+        array = read_slice(header)
+        turned: tuple[str, ...] = ()
+    else:
+        check_grey(header)
+        array, turned = upright_greys(scaled(read_slice(header), header.slope, header.intercept), header)
+    spacing = header.spacing or header.at_detector
+    geometry = unplaced_geometry(plain_grid(header.shape, (0, 1)), spacing=spacing)
+    notes = (_calibration(header), *turned, *intensity_notes(array))
+    return Volume(np.ascontiguousarray(array), replace(geometry, notes=notes), name, header.modality)
+
+
+def _calibration(header: SliceHeader) -> str:
+    unplaced = "The image does not say where it lies in the patient"
+    if header.spacing is not None:
+        return unplaced
+    if header.at_detector is not None:
+        return f"{unplaced}; sizes in mm are those at the detector, larger than in the patient"
+    return f"{unplaced}, nor how large its pixels are (uncalibrated): 1 mm is assumed"
 
 
 def _files(folder: Path) -> list[Path]:
@@ -125,120 +215,69 @@ def _files(folder: Path) -> list[Path]:
         raise UnreadableFileError(_SUBJECT, f"cannot be opened ({in_brief(error)})", step) from error
 
 
-def _scan(pydicom: ModuleType, files: Sequence[Path]) -> tuple[list[tuple[Path, SliceHeader]], list[str]]:
-    found, skipped = [], []
-    for file in files:
-        header = _read_header(pydicom, file)
-        if header is None:
-            skipped.append(file.name)
+def _find(pydicom: ModuleType, path: Path) -> tuple[list[Stack], dict[str, str]]:
+    """Return the stacks of a folder or file, and what its other files are, by name."""
+    found: list[SliceHeader] = []
+    skipped: dict[str, str] = {}
+    for file in _files(path) if path.is_dir() else [path]:
+        headers = _read_headers(pydicom, file)
+        if isinstance(headers, str):
+            skipped[file.name] = headers
         else:
-            found.append((file, header))
-    return found, skipped
+            found += headers
+    if not found:
+        raise _nothing(path, skipped)
+    return split(found), skipped
 
 
-def _read_header(pydicom: ModuleType, file: Path) -> SliceHeader | None:
-    """Return what a file says, or None if it is no DICOM image."""
+def _nothing(path: Path, skipped: dict[str, str]) -> VolumeError:
+    subject = _SUBJECT if path.is_dir() else path.name
+    kinds = sorted(set(skipped.values()) - {_JUNK})
+    if not kinds:
+        step = "Choose the folder that holds the slices themselves."
+        return UnreadableFileError(subject, "holds no DICOM images", step)
+    reason = f"holds no image, but {' and '.join(kinds)}"
+    return UnsupportedDataError(subject, reason, "Choose the folder of the CT or MR series that it belongs to.")
+
+
+def _read_headers(pydicom: ModuleType, file: Path) -> list[SliceHeader] | str:
+    """Return what a file says of its slices, or in words what it is if it is no DICOM image."""
     if not is_dicom(file):
-        return None
+        return _JUNK
     try:
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
+        if _class(dataset) == _INDEX:
+            return "the index of a medium (DICOMDIR)"
         modality = str(dataset.get("Modality", ""))
-        if "Rows" not in dataset or modality in _DERIVED:
-            return None
-        return _slice_header(file.name, dataset, modality)
-    except (*_PIXEL_FAULTS, pydicom.errors.InvalidDicomError) as error:
-        raise UnreadableFileError(file.name, f"has a damaged DICOM header ({in_brief(error)})", FETCH_AGAIN) from error
+        if modality in NO_IMAGES:
+            return f"{NO_IMAGES[modality]} ({modality})"
+        if "Rows" in dataset:
+            return list(slice_headers(file, dataset))
+    except (*PIXEL_FAULTS, pydicom.errors.InvalidDicomError) as error:
+        raise UnreadableFileError(file.name, f"has a damaged DICOM header ({_kind(error)})", FETCH_AGAIN) from error
+    if pydicom.uid.UID(_class(dataset)).name.endswith("Image Storage"):
+        raise UnreadableFileError(file.name, "has a damaged DICOM header (it ends too early)", FETCH_AGAIN)
+    return _JUNK
 
 
-def _slice_header(name: str, dataset: Any, modality: str) -> SliceHeader:
-    return SliceHeader(
-        name=name,
-        series=str(dataset.get("SeriesInstanceUID", "")),
-        number=int(dataset.get("SeriesNumber") or 0),
-        modality=modality,
-        photometric=str(dataset.get("PhotometricInterpretation", "")),
-        frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
-        transfer_syntax=str(dataset.file_meta.get("TransferSyntaxUID", "")),
-        shape=(int(dataset.Rows), int(dataset.Columns)),
-        kind=(int(dataset.BitsAllocated), int(dataset.BitsStored), int(dataset.PixelRepresentation)),
-        frames=int(dataset.get("NumberOfFrames") or 1),
-        samples=int(dataset.get("SamplesPerPixel") or 1),
-        position=_numbers(dataset, "ImagePositionPatient", 3),
-        orientation=_numbers(dataset, "ImageOrientationPatient", 6),
-        spacing=_numbers(dataset, "PixelSpacing", 2),
-        thickness=(_numbers(dataset, "SliceThickness", 1) or (1.0,))[0] or 1.0,
-        slope=(_numbers(dataset, "RescaleSlope", 1) or (1.0,))[0] or 1.0,
-        intercept=(_numbers(dataset, "RescaleIntercept", 1) or (0.0,))[0],
-        has_table="ModalityLUTSequence" in dataset,
-    )
+def _class(dataset: Any) -> str:
+    return str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
 
 
-def _numbers(dataset: Any, tag: str, count: int) -> tuple[float, ...] | None:
-    value = dataset.get(tag)
-    if value is None or value == "":
-        return None
-    values = tuple(float(part) for part in (value if count > 1 else [value]))
-    return values if len(values) == count and np.isfinite(values).all() else None
+def _kind(error: BaseException) -> str:
+    """Return what went wrong without the values that a library quotes."""
+    return in_brief(error) if isinstance(error, OSError | EOFError) else type(error).__name__
 
 
-def _choose_series(found: Sequence[tuple[Path, SliceHeader]], choice: int | None) -> list[tuple[Path, SliceHeader]]:
-    groups: dict[str, list[tuple[Path, SliceHeader]]] = defaultdict(list)
-    for file, header in found:
-        groups[header.series].append((file, header))
-    series = sorted(groups.values(), key=lambda group: (group[0][1].number, group[0][1].series))
-    return series[choose(_SUBJECT, "series", [_label(group) for group in series], choice)]
+def _one_file_note(path: Path, stack: Stack) -> tuple[str, ...]:
+    if path.is_dir() or stack[0].frame is not None or _is_picture(stack):
+        return ()
+    return ("One file was opened: open its folder for the whole series",)
 
 
-def _label(group: Sequence[tuple[Path, SliceHeader]]) -> str:
-    header = group[0][1]
-    rows, columns = header.shape
-    return f"series {header.number}: {header.modality}, {len(group)} slices of {columns} x {rows}"
-
-
-def _check_codecs(pydicom: ModuleType, headers: Sequence[SliceHeader]) -> None:
-    pixels = import_module("pydicom.pixels")
-    for syntax in {header.transfer_syntax for header in headers}:
-        uid = pydicom.uid.UID(syntax)
-        name = series_name(headers)
-        try:
-            available = not uid.is_compressed or pixels.get_decoder(uid).is_available
-        except (NotImplementedError, ValueError) as error:
-            reason = f"is stored in a way that is not read ({uid.name})"
-            raise UnsupportedDataError(name, reason, "Export it uncompressed, or as JPEG 2000.") from error
-        if not available:
-            package = next((package for word, package in _PACKAGES.items() if word in uid.name), "pylibjpeg")
-            step = f'Install it with "pip install pylibjpeg {package}", or export the series uncompressed.'
-            raise UnsupportedDataError(name, f"needs the package {package} to decode {uid.name}", step)
-
-
-def _read_stack(pydicom: ModuleType, slices: Sequence[tuple[Path, SliceHeader]], limit: int | None) -> NDArray[Any]:
-    """Return stored values, (slices, rows, columns)."""
-    _, header = slices[0]
-    bits, _, signed = header.kind
-    count = len(slices) * header.shape[0] * header.shape[1]
-    step = "Open it on a machine with more memory."
-    check_memory(series_name([header]), count * (bits // 8 + 4), limit, step)
-    stack = np.empty((len(slices), *header.shape), f"{'i' if signed else 'u'}{bits // 8}")
-    for index, (file, _) in enumerate(slices):
-        stack[index] = _read_pixels(pydicom, file, stack)
-    return stack
-
-
-def _read_pixels(pydicom: ModuleType, file: Path, stack: NDArray[Any]) -> NDArray[Any]:
-    try:
-        pixels = np.asarray(pydicom.dcmread(file).pixel_array)
-    except _PIXEL_FAULTS as error:
-        raise UnreadableFileError(file.name, f"has damaged pixels ({in_brief(error)})", FETCH_AGAIN) from error
-    if pixels.shape != stack.shape[1:] or not np.can_cast(pixels.dtype, stack.dtype):
-        reason = (
-            f"has {pixels.shape} {pixels.dtype.name} pixels where {stack.shape[1:]} {stack.dtype.name} are declared"
-        )
-        raise UnreadableFileError(file.name, reason, FETCH_AGAIN)
-    return pixels
-
-
-def _skipped_note(skipped: Sequence[str]) -> tuple[str, ...]:
+def _skipped_note(skipped: dict[str, str]) -> tuple[str, ...]:
     if not skipped:
         return ()
+    listed = [name if what == _JUNK else f"{name}, {what}" for name, what in list(skipped.items())[:_NAMED]]
     more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-    return (f"Left out, being no DICOM images: {', '.join(skipped[:_NAMED])}{more}",)
+    return (f"Left out, being no DICOM images: {'; '.join(listed)}{more}",)

@@ -1,80 +1,28 @@
-"""How the slices of one DICOM series lie in space, and whether that is a plain volume.
+"""How the slices of one stack lie in space, and whether that is a volume.
 
 Positions come from ImagePositionPatient alone, sorted along the normal of the
 slices: instance numbers, thickness and SpacingBetweenSlices are often wrong.
 Nothing is averaged or filled in: an uneven series is refused with its positions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.errors import GeometryError, UnsupportedDataError
+from napari_medfm.volume.dicom_headers import SliceHeader, series_name
+from napari_medfm.volume.dicom_stacks import SAME_DIRECTION, heights, without_copies
 
 _EVEN = 0.05
 """Part of the slice distance by which a slice may be out of place: scanners round positions."""
 _LEAST = 0.02  # mm, the same for thin slices
-_TILT = 0.5  # degrees between stacking direction and normal
-_SAME_DIRECTION = 1e-3
+_TOLD = 0.01  # mm from which a slice out of place is told
+_TILT = 0.5  # degrees between stacking direction and normal from which it is told
+_STEEPEST = 45.0  # degrees that a gantry tilts, generously
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _EXPORT = "Export the whole series again, each acquisition as a series of its own."
-
-
-@dataclass(frozen=True, slots=True)
-class SliceHeader:
-    """What one file says about its slice; None where it says nothing usable.
-
-    Attributes
-    ----------
-    name : str
-        File name.
-    series : str
-        SeriesInstanceUID.
-    number : int
-        SeriesNumber, 0 if missing.
-    modality, photometric, frame_of_reference, transfer_syntax : str
-        As in the file.
-    shape : tuple of int
-        Rows, columns.
-    kind : tuple of int
-        BitsAllocated, BitsStored, PixelRepresentation.
-    frames, samples : int
-        Frames per file and values per pixel.
-    position : tuple of float or None
-        ImagePositionPatient, mm in LPS.
-    orientation : tuple of float or None
-        ImageOrientationPatient.
-    spacing : tuple of float or None
-        PixelSpacing: mm between rows, between columns.
-    thickness : float
-        SliceThickness in mm, 1 if missing: used for a single slice only.
-    slope, intercept : float
-        Rescale to real values.
-    has_table : bool
-        Whether a modality lookup table replaces the rescale.
-    """
-
-    name: str
-    series: str
-    number: int
-    modality: str
-    photometric: str
-    frame_of_reference: str
-    transfer_syntax: str
-    shape: tuple[int, int]
-    kind: tuple[int, int, int]
-    frames: int
-    samples: int
-    position: tuple[float, ...] | None
-    orientation: tuple[float, ...] | None
-    spacing: tuple[float, ...] | None
-    thickness: float
-    slope: float
-    intercept: float
-    has_table: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,79 +31,73 @@ class Arrangement:
 
     Attributes
     ----------
-    order : tuple of int
-        Indices into the given slices.
+    slices : tuple of SliceHeader
+        Lowest first.
     affine : ndarray, (4, 4)
-        (column, row, slice) to RAS mm.
+        (column, row, slice) to RAS mm; sheared if the gantry was tilted.
+    notes : tuple of str
+        What is to be known of it, one sentence each.
     """
 
-    order: tuple[int, ...]
+    slices: tuple[SliceHeader, ...]
     affine: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
 
 
-def series_name(slices: Sequence[SliceHeader]) -> str:
-    """Return how a series is called in messages: no patient data."""
-    return f"DICOM series {slices[0].number}"
+def arrange(stack: Sequence[SliceHeader]) -> Arrangement:
+    """Put the slices of a stack in order and find their affine.
 
-
-def arrange(slices: Sequence[SliceHeader]) -> Arrangement:
-    """Put slices in order and find their affine.
+    Parameters
+    ----------
+    stack : sequence of SliceHeader
+        Of one direction and size, as `dicom_stacks.split` makes them.
 
     Raises
     ------
     UnsupportedDataError
-        Multi-frame, colour, MONOCHROME1, a lookup table, or slices of different kinds.
+        Pixels that are no grey values, or frames without a place.
     GeometryError
-        No position, mixed orientations, gaps, duplicates, uneven distances, or gantry tilt.
+        No position, gaps, duplicates, uneven distances, or slices shifted sideways.
     """
+    slices = without_copies(stack)
     name = series_name(slices)
     for header in slices:
-        _check_plain(header)
-    _check_same(name, slices)
-    for header in slices:
+        check_grey(header)
         _check_placed(header)
     across, down = _directions(name, slices)
     normal = np.cross(across, down)
+    places = heights(slices)
+    order = [int(index) for index in np.argsort(places, kind="stable")]
+    slices, places = tuple(slices[index] for index in order), places[order]
     positions = np.array([header.position for header in slices], dtype=np.float64)
-    heights = positions @ normal
-    order = np.argsort(heights, kind="stable")
-    _check_duplicates(name, heights[order], [slices[index].name for index in order])
-    _check_even(name, heights[order])
-    step = _step(name, positions[order], normal, slices[0])
+    _check_duplicates(name, places, [header.name for header in slices])
+    uneven = _check_even(name, places)
+    step, askew = _step(name, positions, normal, slices[0])
     row_step, column_step = slices[0].spacing or (1.0, 1.0)
     affine = np.eye(4)
     affine[:3, :3] = np.stack([across * column_step, down * row_step, step], axis=1)
-    affine[:3, 3] = positions[order[0]]
-    return Arrangement(tuple(int(index) for index in order), _LPS_TO_RAS @ affine + 0.0)  # no negative zeros
+    affine[:3, 3] = positions[0]
+    return Arrangement(slices, _LPS_TO_RAS @ affine + 0.0, (*uneven, *askew))  # no negative zeros
 
 
-def _check_plain(header: SliceHeader) -> None:
+def check_grey(header: SliceHeader) -> None:
+    """Refuse what holds no grey values of one slice.
+
+    Raises
+    ------
+    UnsupportedDataError
+        Frames without a place, colour, odd bit depths, lookup tables.
+    """
     convert = "Convert it to NIfTI first, for example with dcm2niix."
     if header.frames > 1:
-        raise UnsupportedDataError(header.name, f"is a multi-frame image ({header.frames} frames)", convert)
+        reason = f"is a multi-frame image ({header.frames} frames) that does not say where each frame lies"
+        raise UnsupportedDataError(header.name, reason, convert)
     if header.samples > 1 or header.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise UnsupportedDataError(header.name, f"is a colour image ({header.photometric})", "Save it as PNG first.")
-    if header.photometric == "MONOCHROME1":
-        raise UnsupportedDataError(header.name, "stores its values inverted (MONOCHROME1)", convert)
     if header.kind[0] not in (8, 16, 32):
         raise UnsupportedDataError(header.name, f"stores {header.kind[0]} bits per pixel", convert)
     if header.has_table:
         raise UnsupportedDataError(header.name, "gives its values by a modality lookup table", convert)
-
-
-def _check_same(name: str, slices: Sequence[SliceHeader]) -> None:
-    traits: dict[str, Callable[[SliceHeader], Any]] = {
-        "sizes": lambda header: header.shape,
-        "pixel types": lambda header: header.kind,
-        "rescale values": lambda header: (header.slope, header.intercept),
-        "modalities": lambda header: header.modality,
-        "frames of reference": lambda header: header.frame_of_reference,
-    }
-    for trait, of in traits.items():
-        other = next((header for header in slices if of(header) != of(slices[0])), None)
-        if other is not None:
-            reason = f"mixes {trait}: {slices[0].name} and {other.name} differ"
-            raise UnsupportedDataError(name, reason, _EXPORT)
 
 
 def _check_placed(header: SliceHeader) -> None:
@@ -171,19 +113,14 @@ def _check_placed(header: SliceHeader) -> None:
 
 
 def _directions(name: str, slices: Sequence[SliceHeader]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    orientations = np.array([header.orientation for header in slices], dtype=np.float64)
-    spacings = np.array([header.spacing for header in slices], dtype=np.float64)
-    for values, words in ((orientations, "orientations"), (spacings, "pixel sizes")):
-        away = np.abs(values - values[0]).max(axis=1)
-        if away.max() > _SAME_DIRECTION:
-            other = slices[int(away.argmax())].name
-            raise GeometryError(name, f"mixes {words}: {slices[0].name} and {other} differ", _EXPORT)
-    across, down = orientations[0, :3], orientations[0, 3:]
+    orientation = np.array(slices[0].orientation, dtype=np.float64)
+    across, down = orientation[:3], orientation[3:]
     lengths = np.linalg.norm(across), np.linalg.norm(down)
-    if max(abs(length - 1) for length in lengths) > _SAME_DIRECTION or abs(across @ down) > _SAME_DIRECTION:
+    if max(abs(length - 1) for length in lengths) > SAME_DIRECTION or abs(across @ down) > SAME_DIRECTION:
         raise GeometryError(name, "has an ImageOrientationPatient that is no pair of perpendicular directions", _EXPORT)
-    if spacings.min() <= 0:
-        raise GeometryError(name, f"has a PixelSpacing of {spacings.min():g} mm", _EXPORT)
+    spacing = slices[0].spacing or (1.0, 1.0)
+    if min(spacing) <= 0:
+        raise GeometryError(name, f"has a PixelSpacing of {min(spacing):g} mm", _EXPORT)
     return across / lengths[0], down / lengths[1]
 
 
@@ -196,14 +133,17 @@ def _check_duplicates(name: str, heights: NDArray[np.float64], names: Sequence[s
         raise GeometryError(name, reason, _EXPORT)
 
 
-def _check_even(name: str, heights: NDArray[np.float64]) -> None:
+def _check_even(name: str, heights: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return what to tell of slices that are a little out of place."""
     distances = np.diff(heights)
     if distances.size < 2:
-        return
+        return ()
     usual, least = float(np.median(distances)), float(distances.min())
     even = heights[0] + np.linspace(0, heights[-1] - heights[0], len(heights))
-    if np.abs(heights - even).max() <= max(_EVEN * usual, _LEAST):
-        return
+    out_of_place = float(np.abs(heights - even).max())
+    if out_of_place <= max(_EVEN * usual, _LEAST):
+        words = f"Slices lie up to {out_of_place:.2f} mm beside even distances, as if their positions had been rounded"
+        return (words,) if out_of_place > _TOLD else ()
     steps = np.round(distances / least)
     if np.abs(distances / least - steps).max() < 2 * _EVEN:  # every distance is a whole number of slices
         words = "; ".join(
@@ -219,17 +159,24 @@ def _check_even(name: str, heights: NDArray[np.float64]) -> None:
 
 def _step(
     name: str, positions: NDArray[np.float64], normal: NDArray[np.float64], header: SliceHeader
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the way from slice to slice in mm, and what to tell of it."""
     if len(positions) == 1:
-        return np.asarray(normal * header.thickness)
+        return np.asarray(normal * header.thickness), ()
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     height = float(step @ normal)
-    tilt = float(np.degrees(np.arctan2(np.linalg.norm(step - height * normal), height)))
-    if tilt > _TILT:
-        reason = f"was taken with a tilted gantry ({tilt:.1f} degrees): its slices are stacked askew"
-        raise GeometryError(name, reason, "Convert it first with a program that undoes the tilt, such as dcm2niix.")
+    sideways = float(np.linalg.norm(step - height * normal))
     even = positions[0] + np.arange(len(positions))[:, None] * step
-    sideways = float(np.linalg.norm(positions - even, axis=1).max())
-    if sideways > max(_EVEN * height, _LEAST) + min(header.spacing or (1.0,)) / 2:
-        raise GeometryError(name, f"has slices shifted sideways by up to {sideways:.2f} mm", _EXPORT)
-    return np.asarray(step)
+    shifted = float(np.linalg.norm(positions - even, axis=1).max())
+    if shifted > max(_EVEN * height, _LEAST) + min(header.spacing or (1.0,)) / 2:
+        raise GeometryError(name, f"has slices shifted sideways by up to {shifted:.2f} mm", _EXPORT)
+    tilt = float(np.degrees(np.arctan2(sideways, height)))
+    if tilt > _STEEPEST:
+        reason = f"has slices stacked askew by {tilt:.1f} degrees, more than any gantry tilts"
+        raise GeometryError(name, reason, _EXPORT)
+    told = (
+        f"The gantry was tilted by {tilt:.1f} degrees: each slice lies {sideways:.2f} mm further sideways than the one "
+        "before. Positions in mm are right; coronal and sagittal planes look askew"
+    )
+    beside = f"Slices lie up to {shifted:.2f} mm sideways of a straight stack"
+    return np.asarray(step), (*((told,) if tilt > _TILT else ()), *((beside,) if shifted > _TOLD else ()))

@@ -1,6 +1,7 @@
 """Opening and writing by format: which reader a path belongs to."""
 
 import os
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from napari_medfm.volume.dicom import DICOM_SUFFIXES, is_dicom, is_dicom_folder,
 from napari_medfm.volume.geometry import Geometry
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.volume.images import IMAGE_SUFFIXES, read_image, read_label_image, write_image
+from napari_medfm.volume.itk import ITK_SUFFIXES, read_itk
 from napari_medfm.volume.labels import as_labels
-from napari_medfm.volume.nifti import NIFTI_SUFFIXES, read_nifti, write_nifti
+from napari_medfm.volume.nifti import NIFTI_SUFFIXES, read_nifti, write_nifti, write_nifti_stack
 from napari_medfm.volume.payload import check_readable, file_identity
 from napari_medfm.volume.volume import Volume
 
-readable_suffixes: tuple[str, ...] = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES, *DICOM_SUFFIXES)
+readable_suffixes: tuple[str, ...] = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES, *ITK_SUFFIXES, *DICOM_SUFFIXES)
 """Endings of the file names that `open_volume` reads, in lower case; it reads DICOM folders too."""
 
 
@@ -40,7 +42,7 @@ def find_images(folder: str | PathLike[str]) -> list[Path]:
         if is_dicom_folder(here):
             found.append(here)
             continue
-        endings = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES)
+        endings = (*NIFTI_SUFFIXES, *IMAGE_SUFFIXES, *ITK_SUFFIXES)
         found += [here / name for name in names if name.lower().endswith(endings) and not name.startswith(".")]
     return sorted(found)
 
@@ -51,7 +53,7 @@ def open_volume(path: str | PathLike[str], *, choice: int | None = None, limit: 
     Parameters
     ----------
     path : path
-        A NIfTI file, a PNG, JPEG or TIFF picture, a DICOM file, or a folder with DICOM slices.
+        A NIfTI, NRRD or MetaImage file, a PNG, JPEG or TIFF picture, a DICOM file, or a folder with DICOM slices.
     choice : int, optional
         Which image, page or series, counted from 0, where there are several.
     limit : int, optional
@@ -73,6 +75,8 @@ def open_volume(path: str | PathLike[str], *, choice: int | None = None, limit: 
         return read_nifti(path, choice, limit)
     if name.endswith(IMAGE_SUFFIXES):
         return read_image(path, choice, limit)
+    if name.endswith(ITK_SUFFIXES):
+        return read_itk(path, choice, limit)
     endings = ", ".join(readable_suffixes)
     raise UnsupportedDataError(path.name, "is of no format that can be read", f"Use a file ending in {endings}.")
 
@@ -83,7 +87,7 @@ def open_labels(path: str | PathLike[str], like: Volume, *, choice: int | None =
     Parameters
     ----------
     path : path
-        A NIfTI file, whose axes may run differently from the image file's, or for
+        A NIfTI, NRRD or MetaImage file, whose axes may run differently from the image file's, or for
         a picture a PNG or TIFF with its pixels in the same order.
     like : Volume
         The image.
@@ -157,9 +161,30 @@ def write_volume(path: str | PathLike[str], volume: Volume) -> Path:
     """
     path = Path(path)
     _check_target(path, volume.shape, volume.geometry)
-    array = np.asarray(volume.array)
+    return _write(path, _writable(np.asarray(volume.array)), volume.geometry)
+
+
+def write_stack(path: str | PathLike[str], volumes: Sequence[Volume]) -> Path:
+    """Write grey images on one grid into a NIfTI file with a fourth axis, as `write_volume` does one.
+
+    Raises
+    ------
+    GeometryError
+        One has another shape than the first.
+    WriteError
+        One of the image files itself, another format, not written, or read back different.
+    """
+    path, geometry = Path(path), volumes[0].geometry
+    for volume in volumes:
+        _check_target(path, volume.array.shape, volume.geometry)
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        raise WriteError(path.name, "is of no format that can be written", "Use a name ending in .nii.gz.")
+    return write_nifti_stack(path, [_writable(np.asarray(volume.array)) for volume in volumes], geometry)
+
+
+def _writable(array: NDArray[Any]) -> NDArray[Any]:
     stand_in = {"bool": np.uint8, "float16": np.float32}.get(array.dtype.name, array.dtype)
-    return _write(path, array.astype(stand_in, copy=False), volume.geometry)
+    return array.astype(stand_in, copy=False)
 
 
 def _check_target(path: Path, shape: tuple[int, ...], geometry: Geometry) -> None:

@@ -23,7 +23,7 @@ PLANE_NAMES = ("axial", "coronal", "sagittal")
 class Plane:
     """One slice of the voxel grid: all voxels with the same index along an axis.
 
-    A 2-D image is its own only plane, ``Plane(0, 0)``.
+    A 2-D image is its own only plane, ``Plane(0, 0)``. What concerns a volume as a whole has `WHOLE` in its place.
 
     Attributes
     ----------
@@ -38,14 +38,14 @@ class Plane:
 
     @property
     def name(self) -> str:
-        """``axial``, ``coronal`` or ``sagittal``."""
-        return PLANE_NAMES[self.axis]
+        """``axial``, ``coronal`` or ``sagittal``; ``volume`` of `WHOLE`."""
+        return PLANE_NAMES[self.axis] if self.axis >= 0 else "volume"
 
     def region(self, shape: tuple[int, ...]) -> Region:
-        """Return the plane's voxels as a region of a grid of that spatial shape."""
-        if len(shape) == 2:
-            return (slice(0, shape[0]), slice(0, shape[1]))
+        """Return the plane's voxels as a region of a grid of that spatial shape; all of them of `WHOLE`."""
         full = [slice(0, size) for size in shape]
+        if len(shape) == 2 or self == WHOLE:
+            return tuple(full)
         full[self.axis] = slice(self.index, self.index + 1)
         return tuple(full)
 
@@ -84,6 +84,10 @@ class Plane:
             return voxel[0], voxel[1]
         row, column = (value for axis, value in enumerate(voxel) if axis != self.axis)
         return row, column
+
+
+WHOLE = Plane(-1, 0)
+"""No slice but all of a volume: what is asked, and answered, in three dimensions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ compared before it replaces anything.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -107,6 +108,38 @@ def write_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
     image_type = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     image = image_type(stored, None, header)
     return atomic_write(path, image.to_filename, lambda temporary: _verify(path, temporary, array, geometry))
+
+
+def write_nifti_stack(path: Path, arrays: Sequence[NDArray[Any]], geometry: Geometry) -> Path:
+    """Write several canonical arrays into one file along a fourth axis, read it again and compare.
+
+    Parameters
+    ----------
+    path : Path
+        A name ending in ``.nii`` or ``.nii.gz``.
+    arrays : sequence of ndarray
+        Grey, each of the shape of `geometry`; written in the type that holds all of them.
+    geometry : Geometry
+        Where they lie.
+
+    Raises
+    ------
+    WriteError
+        Not written, or read back different.
+    """
+    source = _file_grid(geometry)
+    dtype = np.result_type(*arrays)
+    grids = [to_source(array.astype(dtype, copy=False), source) for array in arrays]
+    stored = np.stack([grid.reshape((*grid.shape, 1, 1)[:3]) for grid in grids], axis=3)
+    header = _header(source, geometry, dtype)
+    header.set_data_shape(stored.shape)
+    image = (nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image)(stored, None, header)
+
+    def verify(temporary: Path) -> None:
+        for index, array in enumerate(arrays):
+            _verify(path, temporary, array.astype(dtype, copy=False), geometry, index if len(arrays) > 1 else None)
+
+    return atomic_write(path, image.to_filename, verify)
 
 
 def _file_grid(geometry: Geometry) -> SourceGrid:
@@ -217,10 +250,10 @@ def _set_qform_if_rigid(header: nib.Nifti1Header, affine: NDArray[np.float64]) -
         header.set_qform(affine, code="scanner")
 
 
-def _verify(path: Path, temporary: Path, array: NDArray[Any], geometry: Geometry) -> None:
+def _verify(path: Path, temporary: Path, array: NDArray[Any], geometry: Geometry, choice: int | None = None) -> None:
     step = "Nothing was replaced. Try again, or write to another disk."
     try:
-        written = read_nifti(temporary)
+        written = read_nifti(temporary, choice)
     except VolumeError as error:
         raise WriteError(path.name, f"could not be read back: {error.reason}", step) from error
     same = np.array_equal(written.array, array, equal_nan=array.dtype.kind == "f")

@@ -68,10 +68,12 @@ def plain_grid(shape: tuple[int, ...], axes: tuple[int, ...], header: dict[str, 
     return SourceGrid(tuple(shape), np.eye(4), axes, (False,) * len(axes), header or {})
 
 
-def unplaced_geometry(source: SourceGrid, *, notes: tuple[str, ...] = ()) -> Geometry:
-    """Return the geometry of a grid that says nothing of space: axial, 1 mm, position unknown."""
+def unplaced_geometry(
+    source: SourceGrid, *, spacing: tuple[float, ...] | None = None, notes: tuple[str, ...] = ()
+) -> Geometry:
+    """Return the geometry of a grid that says nothing of space: axial, 1 mm unless told, position unknown."""
     shape = tuple(source.shape[axis] for axis in source.axes)
-    return replace(array_geometry(shape), source=source, notes=notes)
+    return replace(array_geometry(shape, spacing), source=source, notes=notes)
 
 
 def default_source(geometry: Geometry) -> SourceGrid:

@@ -126,6 +126,18 @@ def read_payload(path: Path, start: int, count: int, end: int) -> NDArray[np.uin
     return buffer
 
 
+def drain_gzip(name: str, stream: BufferedReader) -> None:
+    """Read a gzip stream from where it stands to its end, and compare its checksum.
+
+    Raises
+    ------
+    UnreadableFileError
+        Truncated or damaged.
+    """
+    for _ in _inflate(name, stream):
+        pass
+
+
 def in_brief(error: BaseException) -> str:
     """Return the first line of what a library said, without the paths that operating-system errors quote."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

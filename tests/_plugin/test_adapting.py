@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QScrollArea
 
+from napari_medfm._qt.buttons import CompactButton
 from napari_medfm.adaptation import Recipe
 from napari_medfm.session import Extent
 from napari_medfm.volume import Plane
@@ -70,6 +73,27 @@ def test_what_was_learned_is_told_in_plain_words(taught):
     assert not taught.panel.adapt.bar.isVisible()
 
 
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_sections_are_painted_and_nothing_sticks_out(taught, theme, tmp_path):
+    panel = taught.panel
+    taught.viewer.theme = theme
+    for width in (300, 420):
+        taught.docked.setFixedWidth(width)
+        QTest.qWait(20)
+        scroll = panel.findChild(QScrollArea)
+        assert scroll.widget().width() <= scroll.viewport().width()
+        body = QImage(scroll.widget().size(), QImage.Format.Format_RGB32)
+        scroll.widget().render(body)
+        folder = Path(os.environ.get("MEDFM_PICTURES") or tmp_path)
+        assert body.save(str(folder / f"sections_{theme}_{width}.png"))
+        for button in panel.findChildren(CompactButton):
+            if button.isVisible() and not button.text().startswith(("Undo", "Redo", "Adapt from")):
+                assert button.width() >= button.sizeHint().width(), button.text()
+    taught.docked.setMinimumWidth(0)
+    taught.docked.setMaximumWidth(16_777_215)
+    taught.viewer.theme = "dark"
+
+
 def test_marks_are_told_for_the_slice_in_view(taught):
     section = taught.panel.adapt
     taught.viewer.dims.set_current_step(0, 6)
@@ -79,6 +103,7 @@ def test_marks_are_told_for_the_slice_in_view(taught):
     assert section.complete.text() == "No organ on this slice"
     press(section.complete)
     assert taught.session.state.extent_of("organ", Plane(0, 0)) is Extent.NEGATIVE
+    assert not section.complete.isEnabled()
     taught.session.undo()
 
 
@@ -112,6 +137,8 @@ def test_slices_are_filled_looked_at_corrected_and_accepted(taught, small_labels
     taught.canvas.key(Qt.Key.Key_J)
     worst = taught.case.teaching.filling.suggestions[0].plane
     assert taught.case.workspace.bridge.plane == worst
+    taught.canvas.key(Qt.Key.Key_J)
+    assert taught.case.workspace.bridge.plane == taught.case.teaching.filling.suggestions[1].plane
     taught.viewer.dims.set_current_step(0, 5)
     before = session.voxel_count(1)
     taught.canvas.key(Qt.Key.Key_D)

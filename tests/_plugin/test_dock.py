@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QFileDialog
 
 from napari_medfm._plugin import AnnotationPanel
+from napari_medfm._qt.export_dialog import ExportDialog
 from napari_medfm.session import AnnotationSession
 from napari_medfm.settings import load_settings
 from napari_medfm.volume import open_labels
@@ -43,7 +44,8 @@ def test_open_click_see_correct_accept_undo_paint_save_close_reopen(open_room, s
     assert len(np.unique(expected)) == 3
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))
-    room.panel.save_requested.emit()
+    room.panel.progress.save.click()
+    room.panel.findChild(ExportDialog).accept()
     room.wait(lambda: any("saved" in notice for notice in room.told))
     assert np.array_equal(open_labels(path, like=small_volume), expected)
     assert nibabel.load(path).get_data_dtype() == np.uint8

@@ -1,6 +1,7 @@
 """Lanes and store are shared by the panels of a process, and end with the last of them; models are loaded on them."""
 
 import pytest
+from safetensors.torch import save_file
 from suites.store import KEY, embedding
 from suites.web import serve
 
@@ -9,6 +10,7 @@ from napari_medfm._plugin.engine import ModelChoice
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.inference import DiskStore
 from napari_medfm.models import ModelEntry, ModelFacts
+from napari_medfm.models.backends.vista3d import build_small_vista3d
 from napari_medfm.models.catalogue import DEFAULT_REGISTRY
 from napari_medfm.settings import load_settings
 
@@ -125,3 +127,21 @@ def test_a_licence_is_asked_for_once_and_not_for_what_was_chosen_meanwhile(choic
     choice.download("published")
     assert panel.model.licence.text == ""
     qtbot.waitUntil(lambda: len(ready) == 4, timeout=20_000)
+
+
+@pytest.mark.qt
+def test_a_model_of_volumes_is_chosen_like_any_other(choice, qtbot, tmp_path):
+    choice, panel, ready = choice
+    file = tmp_path / "mine.safetensors"
+    save_file(build_small_vista3d().state_dict(), file)
+    choice.choose("vista3d")
+    assert panel.model.status.text() == "Download its weights, or choose their file"
+    panel.weights_chosen.connect(choice.choose_weights)
+    panel.weights_chosen.emit("vista3d", file)
+    assert "NCLS v1" in panel.model.licence.text
+    assert "No commercial use" in panel.model.licence.text
+    panel.licence_agreed.connect(choice.agree)
+    panel.model.agree.click()
+    qtbot.waitUntil(lambda: len(ready) == 2, timeout=60_000)
+    assert ready[-1].answers_volumes
+    assert panel.model.status.text() == "Ready"

@@ -88,7 +88,7 @@ def fill(session):
     session.set_extent("liver", [HERE], Extent.ANNOTATED)
 
 
-def show(qtbot, panel, style, width, height=1800):
+def show(qtbot, panel, style, width, height=2600):
     """Show the panel in a theme at a size and return what is seen."""
     panel.setStyleSheet(style)
     panel.resize(width, height)

@@ -5,9 +5,11 @@ import pytest
 from qtpy.QtCore import QTimer
 
 from napari_medfm._qt.progress_section import ProgressSection, describe_progress, describe_saved, describe_seconds
-from napari_medfm.inference import EmbeddingProgress
-from napari_medfm.session import AnnotationSession
+from napari_medfm.inference import EmbeddingProgress, Predictor
+from napari_medfm.models import load_model
+from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import Plane
+from napari_medfm.workers import Lane
 
 pytestmark = pytest.mark.qt
 
@@ -61,6 +63,20 @@ def test_exporting_and_opening_labels_are_intents(qtbot, section):
         section.save.click()
     with qtbot.waitSignal(section.labels_import_requested):
         section.load.click()
+
+
+def test_that_a_region_is_being_looked_at_is_told_until_it_is_answered(qtbot, session, wiring):
+    with Lane() as lane:
+        live = LiveSegmentation(session, Predictor(load_model("random_walker")), lane)
+        section = ProgressSection()
+        qtbot.addWidget(section)
+        section.bind(session, live, wiring)
+        live.events.busy_changed.emit(True)
+        live.events.preparing.emit(0.423)
+        assert section.answer.text() == "Looking at the region: 42%"
+        live.events.busy_changed.emit(False)
+        assert section.answer.text() == "No prediction yet"
+        live.close()
 
 
 def test_every_step_is_told_to_be_saved_and_its_age_is_kept_true(section, session):

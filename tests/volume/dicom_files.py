@@ -2,7 +2,7 @@
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
 
 CANARY = "CANARY^PATIENT"
 
@@ -43,7 +43,7 @@ def pixels(index, rows=6, columns=5):
 
 def write_slices(folder, datasets, names=None):
     """Write slices under names that say nothing of their order, and return the folder."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     order = np.random.default_rng(0).permutation(len(datasets))
     for position, dataset in zip(order, datasets, strict=True):
         dataset.save_as(folder / f"IM{position:04d}", enforce_file_format=True)
@@ -53,3 +53,39 @@ def write_slices(folder, datasets, names=None):
 def write_series(folder, count=4, **fields):
     """Write a plain series of that many slices."""
     return write_slices(folder, [slice_dataset(index, **fields) for index in range(count)])
+
+
+def enhanced_dataset(indices, *, stacks=None, rows=6, columns=5, **fields):
+    """Return one multi-frame MR file whose frames lie as `slice_dataset` puts those of these indices."""
+    without = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "PixelSpacing": None}
+    dataset = slice_dataset(0, rows=rows, columns=columns, **without)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    dataset.Modality, dataset.NumberOfFrames = "MR", len(indices)
+    del dataset.RescaleSlope, dataset.RescaleIntercept, dataset.SliceThickness
+    dataset.PixelData = b"".join(pixels(index, rows, columns).tobytes() for index in indices)
+    dataset.SharedFunctionalGroupsSequence = [
+        item(
+            PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
+            PixelMeasuresSequence=[item(PixelSpacing=[0.8, 0.7], SliceThickness=5, SpacingBetweenSlices=-1)],
+        )
+    ]
+    dataset.PerFrameFunctionalGroupsSequence = [
+        item(
+            PlanePositionSequence=[item(ImagePositionPatient=[-20, -30, 100 + 2.5 * index])],
+            PixelValueTransformationSequence=[item(RescaleSlope=1, RescaleIntercept=-1024)],
+            FrameContentSequence=[item(StackID=str(stacks[frame]) if stacks else "1")],
+            MREchoSequence=[item(EffectiveEchoTime=20.0)],
+        )
+        for frame, index in enumerate(indices)
+    ]
+    for name, value in fields.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+def item(**fields):
+    """Return an item of a sequence."""
+    dataset = Dataset()
+    for name, value in fields.items():
+        setattr(dataset, name, value)
+    return dataset

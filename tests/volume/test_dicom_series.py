@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,39 +7,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_medfm.errors import GeometryError
-from napari_medfm.volume.dicom_series import SliceHeader, arrange, series_name
+from napari_medfm.volume.dicom_headers import SliceHeader, series_name
+from napari_medfm.volume.dicom_series import arrange
 
 HEADER = SliceHeader(
-    name="IM",
+    file=Path("IM"),
     series="1.2",
     number=4,
     modality="CT",
-    photometric="MONOCHROME2",
-    frame_of_reference="1",
-    transfer_syntax="1.2.840.10008.1.2",
     shape=(6, 5),
     kind=(16, 12, 0),
-    frames=1,
-    samples=1,
     position=(0.0, 0.0, 0.0),
     orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     spacing=(0.8, 0.7),
     thickness=5.0,
-    slope=1.0,
-    intercept=0.0,
-    has_table=False,
 )
 
 
 def headers(positions):
-    return [replace(HEADER, position=tuple(map(float, position))) for position in positions]
+    return [
+        replace(HEADER, file=Path(f"IM{index}"), position=tuple(map(float, position)))
+        for index, position in enumerate(positions)
+    ]
 
 
 @settings(deadline=None)
 @given(order=st.permutations(range(6)), step=st.floats(0.1, 10), start=st.floats(-500, 500))
 def test_slices_in_any_order_are_put_in_order(order, step, start):
     arrangement = arrange(headers([(1, 2, start + step * index) for index in order]))
-    assert [order[index] for index in arrangement.order] == list(range(6))
+    assert [order[int(header.name[2:])] for header in arrangement.slices] == list(range(6))
     assert arrangement.affine @ (2, 3, 4, 1) == pytest.approx((-1 - 2 * 0.7, -2 - 3 * 0.8, start + 4 * step, 1))
 
 
@@ -49,7 +46,7 @@ def test_a_series_is_taken_exactly_when_no_slice_is_missing(places):
     slices = headers([(0, 0, 1.5 * place) for place in ordered])
     even = len(set(np.diff(ordered))) == 1
     if even:
-        assert len(arrange(slices).order) == len(places)
+        assert len(arrange(slices).slices) == len(places)
     else:
         with pytest.raises(GeometryError, match=r"lacks slices|uneven"):
             arrange(slices)

@@ -1,0 +1,11 @@
+"""Many cases: which there are, what is to do, who does it.
+
+Owns a database in a folder of the person's choice. Several people and processes may work on it at once. Knows
+images and class lists; knows neither what was drawn, which the journals tell, nor exports.
+"""
+
+from napari_medfm.projects.cases import Case, CaseStatus, Change, Progress
+from napari_medfm.projects.finding import Found, find_cases
+from napari_medfm.projects.project import Project
+
+__all__ = ["Case", "CaseStatus", "Change", "Found", "Progress", "Project", "find_cases"]

@@ -1,0 +1,27 @@
+"""What processes do to a shared project."""
+
+from contextlib import suppress
+
+from napari_medfm.errors import ProjectError
+from napari_medfm.projects import CaseStatus, Project
+
+
+def take_all(folder, person):
+    """Take and finish cases until there are none; return their ids."""
+    project, taken = Project(folder), []
+    while (case := project.take_next(person)) is not None:
+        project.change(case, CaseStatus.DONE, person)
+        taken.append(case.id)
+    return taken
+
+
+def toggle(folder, person, count):
+    """Change the status of the first case that many times, reading again whenever somebody was quicker."""
+    project, made = Project(folder), 0
+    while made < count:
+        case = project.case(1)
+        step = CaseStatus.IN_PROGRESS if case.status is CaseStatus.TO_DO else CaseStatus.TO_DO
+        with suppress(ProjectError):
+            project.change(case, step, person)
+            made += 1
+    return made
