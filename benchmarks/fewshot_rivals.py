@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import torch
@@ -88,10 +88,10 @@ class Unet:
         self._examples = [{"image": _seen(each), "label": _drawn(each)} for each in self.slices]
 
     def train(self, seconds: float) -> None:
-        """Train until it has been trained for so long."""
+        """Train until that took so many seconds of the processor."""
         self._net.train()
         while self.seconds < seconds:
-            start = perf_counter()
+            start = process_time()
             chosen = self._rng.integers(len(self._examples), size=_BATCH)
             batch = [self._change(self._examples[index]) for index in chosen]
             images, labels = (torch.stack([torch.as_tensor(each[key]) for each in batch]) for key in ("image", "label"))
@@ -99,7 +99,7 @@ class Unet:
             self._loss(self._net(images), labels).backward()
             self._optimiser.step()
             self.steps += 1
-            self.seconds += perf_counter() - start
+            self.seconds += process_time() - start
 
     @torch.inference_mode()
     def segment(self, each: Slice) -> Mask:

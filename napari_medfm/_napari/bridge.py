@@ -192,6 +192,7 @@ class Bridge:
         if plane == before:
             return
         self._plane = plane
+        self._layers.prompts.look(plane)
         self._live.clear_hover()
         if plane is not None:
             same_axis = before is not None and before.axis == plane.axis

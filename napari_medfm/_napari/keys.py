@@ -4,16 +4,47 @@ Digits 1-7 and V stay napari's. Nothing happens while a person types in a text f
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Labels, Layer
 
 from napari_medfm._napari.notices import attempt
 from napari_medfm._napari.tools import Tools
 from napari_medfm.session import AnnotationSession
 
 TOOL_KEYS = {"P": "point", "B": "box", "S": "scribble", "L": "lasso"}
+
+
+_FADE = 0.1
+_OUTLINE = 2  # voxels
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """How the objects and the planes are shown, to be changed by a key.
+
+    Attributes
+    ----------
+    objects : Labels
+        The layer of the objects.
+    cycle_planes, toggle_crosshair : callable
+        Show the next plane; show or hide the crosshair.
+    """
+
+    objects: Labels
+    cycle_planes: Callable[[], None]
+    toggle_crosshair: Callable[[], None]
+
+    def toggle_outline(self) -> None:
+        """Show the objects' outlines only, or all of them."""
+        self.objects.contour = 0 if self.objects.contour else _OUTLINE
+
+    def fade(self, by: float) -> None:
+        """Show the objects more opaque, or less; never so faint that they are lost."""
+        self.objects.opacity = float(np.clip(round(self.objects.opacity + by, 2), _FADE, 1.0))
 
 
 class Keys:
@@ -29,8 +60,8 @@ class Keys:
         The tool in the hand.
     session : AnnotationSession
         What is annotated.
-    cycle_planes : callable
-        Shows the next plane about the last click.
+    views : Views
+        How things are shown.
     is_typing : callable
         Whether a text field has the keyboard.
     """
@@ -41,12 +72,12 @@ class Keys:
         layers: Sequence[Layer],
         tools: Tools,
         session: AnnotationSession,
+        views: "Views",
         *,
-        cycle_planes: Callable[[], None],
         is_typing: Callable[[], bool],
     ) -> None:
         self._layers, self._tools, self._session = tuple(layers), tools, session
-        self._cycle_planes, self._is_typing = cycle_planes, is_typing
+        self._views, self._is_typing = views, is_typing
         self._before: list[tuple[Any, str, Any]] = []
         actions: dict[str, Callable[..., Any]] = {
             "P": self._point,
@@ -57,6 +88,10 @@ class Keys:
             "R": self._reset,
             "N": self._next,
             "A": self._planes,
+            "C": self._crosshair,
+            "I": self._outline,
+            ",": self._fainter,
+            ".": self._stronger,
             "H": self._hide,
             "Space": self._pan,
             "Enter": self._accept,
@@ -129,7 +164,23 @@ class Keys:
 
     def _planes(self, _owner: object) -> None:
         if not self._is_typing():
-            self._cycle_planes()
+            self._views.cycle_planes()
+
+    def _crosshair(self, _owner: object) -> None:
+        if not self._is_typing():
+            self._views.toggle_crosshair()
+
+    def _outline(self, _owner: object) -> None:
+        if not self._is_typing():
+            self._views.toggle_outline()
+
+    def _fainter(self, _owner: object) -> None:
+        if not self._is_typing():
+            self._views.fade(-_FADE)
+
+    def _stronger(self, _owner: object) -> None:
+        if not self._is_typing():
+            self._views.fade(_FADE)
 
     def _hide(self, _owner: object) -> Iterator[None]:
         """Hide what lies over the image for as long as the key is held."""

@@ -5,7 +5,7 @@ remove them. The voxels they show are a copy: napari writes a stroke before it s
 and until then answers and undo must find the session's own voxels as they were journaled.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_medfm._napari.images import METADATA_KEY
 from napari_medfm._napari.picking import outline_of
+from napari_medfm._napari.traces import Trace, trace
 from napari_medfm.prompts import Point, Prompt, PromptSet
 from napari_medfm.session import SegmentedObject, SliceChange
 from napari_medfm.session.voxels import blank
@@ -28,6 +29,8 @@ _UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 _LARGEST_COLOURED = 2**16 - 1  # beyond it napari gives labels a colour of their own only where numba is installed
 _DOT_PIXELS = 11
 _LINE_PIXELS = 2.0
+_CROSS = "#ffe14db0"
+_GAP = 3.0  # voxels about the middle of the crosshair that it leaves free
 
 
 class SessionLayers:
@@ -66,7 +69,7 @@ class SessionLayers:
             **place,
         )
         self.preview = Preview(Labels(np.zeros(volume.shape, np.uint8), name=f"{volume.name} preview", **place))
-        self.prompts = PromptDisplay(volume.ndim, f"{volume.name} prompts", place)
+        self.prompts = PromptDisplay(volume.shape, f"{volume.name} prompts", place)
 
     @property
     def overlays(self) -> tuple[Layer, ...]:
@@ -186,23 +189,28 @@ class Preview:
 
 
 class PromptDisplay:
-    """The active object's prompts, to be looked at: clicks as dots, the others as lines.
+    """The active object's prompts, to be looked at: clicks as dots, the others as lines; and the crosshair.
+
+    Prompts that were drawn on planes of another direction show where they pass through the slice in view.
 
     Parameters
     ----------
-    ndim : int
-        Axes of the voxel grid.
+    shape : tuple of int
+        Of the voxel grid.
     name : str
         Name of the layers.
     place : mapping
         Arguments that put a layer on the grid.
     """
 
-    def __init__(self, ndim: int, name: str, place: Mapping[str, Any]) -> None:
-        self._ndim = ndim
+    def __init__(self, shape: tuple[int, ...], name: str, place: Mapping[str, Any]) -> None:
+        self._shape, self._ndim = shape, len(shape)
+        ndim = self._ndim
         self._prompts = PromptSet()
         self._draft: Prompt | None = None
         self._hidden: int | None = None
+        self._plane: Plane | None = None
+        self._cross = np.zeros((0, 2, ndim))
         self.lines = Vectors(
             np.zeros((0, 2, ndim)), ndim=ndim, name=f"{name} (lines)", vector_style="line", opacity=1.0, **place
         )
@@ -242,6 +250,17 @@ class PromptDisplay:
             self._draft, self._hidden = prompt, instead_of
             self._draw()
 
+    def look(self, plane: Plane | None) -> None:
+        """Show what other prompts leave on the slice that is now in view; None in 3-D display."""
+        if plane != self._plane:
+            self._plane = plane
+            self._draw()
+
+    def mark(self, voxel: Sequence[float] | None) -> None:
+        """Show a crosshair through a voxel; None shows none."""
+        self._cross = np.zeros((0, 2, self._ndim)) if voxel is None else _cross(np.array(voxel), self._shape)
+        self._draw()
+
     def fit(self, pixels_per_voxel: float) -> None:
         """Keep lines equally thick and dots equally large on the screen.
 
@@ -255,28 +274,37 @@ class PromptDisplay:
         shown = [prompt for index, prompt in enumerate(self._prompts) if index != self._hidden]
         if self._draft is not None:
             shown.append(self._draft)
-        self._draw_dots([prompt for prompt in shown if isinstance(prompt, Point)])
-        self._draw_lines([prompt for prompt in shown if not isinstance(prompt, Point)])
+        traces = [(prompt, trace(prompt, self._plane)) for prompt in shown if self._plane and self._ndim == 3]
+        self._draw_dots(shown, traces)
+        self._draw_lines(shown, traces)
 
-    def _draw_dots(self, points: list[Point]) -> None:
+    def _draw_dots(self, shown: list[Prompt], traces: list[tuple[Prompt, Trace]]) -> None:
+        points = [prompt for prompt in shown if isinstance(prompt, Point) and not self._is_elsewhere(prompt)]
         voxels = [point.plane.to_voxel(point.position, self._ndim) for point in points]
+        signs = [point.positive for point in points]
+        for prompt, found in traces:
+            voxels += [tuple(dot) for dot in found.dots.tolist()]
+            signs += [prompt.positive] * len(found.dots)
         if len(voxels) or len(self.dots.data):
             self.dots.data = np.array(voxels).reshape(-1, self._ndim)
         if voxels:
-            self.dots.face_color = [_ADDS if point.positive else _REMOVES for point in points]
-            self.dots.symbol = ["disc" if point.positive else "square" for point in points]
+            self.dots.face_color = [_ADDS if positive else _REMOVES for positive in signs]
+            self.dots.symbol = ["disc" if positive else "square" for positive in signs]
 
-    def _draw_lines(self, prompts: list[Prompt]) -> None:
-        pieces = [_segments(prompt, self._ndim) for prompt in prompts]
-        if not any(map(len, pieces)) and not len(self.lines.data):
-            return
-        self.lines.data = np.concatenate([np.zeros((0, 2, self._ndim)), *pieces])
-        if len(self.lines.data):
-            self.lines.edge_color = [
-                _ADDS if prompt.positive else _REMOVES
-                for prompt, piece in zip(prompts, pieces, strict=True)
-                for _ in piece
-            ]
+    def _draw_lines(self, shown: list[Prompt], traces: list[tuple[Prompt, Trace]]) -> None:
+        drawn = [prompt for prompt in shown if not (isinstance(prompt, Point) or self._is_elsewhere(prompt))]
+        pieces = [(_segments(prompt, self._ndim), _ADDS if prompt.positive else _REMOVES) for prompt in drawn]
+        pieces += [(found.lines, _ADDS if prompt.positive else _REMOVES) for prompt, found in traces]
+        pieces.append((self._cross, _CROSS))
+        lines = _inside(np.concatenate([piece for piece, _ in pieces]), self._shape)
+        if len(lines) or len(self.lines.data):
+            self.lines.data = lines
+        if len(lines):
+            self.lines.edge_color = [colour for piece, colour in pieces for _ in piece]
+
+    def _is_elsewhere(self, prompt: Prompt) -> bool:
+        """Whether only a trace of the prompt can be seen from here."""
+        return self._plane is not None and self._ndim == 3 and prompt.plane.axis != self._plane.axis
 
 
 def copied(labels: NDArray[Any]) -> NDArray[Any]:
@@ -295,6 +323,28 @@ def is_in(layer: Layer, layers: Iterable[Layer]) -> bool:
 
 def _rgba(thing: SegmentedObject) -> tuple[float, ...]:
     return (*(channel / 255 for channel in thing.colour), float(thing.visible))
+
+
+def _inside(lines: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.float64]:
+    """Return lines pulled in to the centres of the outermost voxels.
+
+    Beyond them they would move the steps of napari's sliders half a voxel off the slices.
+    """
+    starts = np.clip(lines[:, 0], 0, np.subtract(shape, 1))
+    stops = np.clip(lines[:, 0] + lines[:, 1], 0, np.subtract(shape, 1))
+    return np.stack([starts, stops - starts], axis=1)
+
+
+def _cross(voxel: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.float64]:
+    """Return lines through a voxel along every axis, as (n, 2, ndim), which leave its surroundings free."""
+    lines = []
+    for axis, size in enumerate(shape):
+        for start, stop in ((-0.5, voxel[axis] - _GAP), (voxel[axis] + _GAP, size - 0.5)):
+            if start < stop:
+                line = np.stack([voxel, np.zeros_like(voxel)])
+                line[:, axis] = start, stop - start
+                lines.append(line)
+    return np.array(lines).reshape(-1, 2, len(shape))
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:

@@ -75,12 +75,15 @@ class Tools:
         The tool that is now in the hand.
     sign_changed : Signal(bool)
         Whether prompts add to the object from now on.
+    clicked : Signal(tuple)
+        Voxel coordinates of a prompt that was made.
     last_click : tuple of float or None
         Voxel coordinates of the last prompt, about which the planes are cycled.
     """
 
     tool_changed = Signal(str)
     sign_changed = Signal(bool)
+    clicked = Signal(tuple)
 
     def __init__(
         self,
@@ -301,6 +304,7 @@ class Tools:
     def _add(self, prompt: Prompt) -> None:
         self.last_click = prompt.plane.to_voxel(outline_end(prompt), self._layers.objects.ndim)
         self._layers.preview.clear()
+        self.clicked.emit(self.last_click)
         attempt(lambda: self._prompting.add_prompt(prompt))
 
 

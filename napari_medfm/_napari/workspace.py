@@ -7,7 +7,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_medfm._napari.bridge import Bridge
-from napari_medfm._napari.keys import Keys
+from napari_medfm._napari.crosshair import Crosshair
+from napari_medfm._napari.keys import Keys, Views
 from napari_medfm._napari.layers import SessionLayers
 from napari_medfm._napari.orientation import Orientation
 from napari_medfm._napari.overlays import MapDisplay, ProposalDisplay
@@ -43,6 +44,7 @@ class Workspace:
     bridge : Bridge
     tools : Tools
     orientation : Orientation
+    crosshair : Crosshair
     """
 
     def __init__(
@@ -64,15 +66,15 @@ class Workspace:
         self.bridge = Bridge(viewer, self.layers, session, live)
         self.tools = Tools(viewer, self.layers, live, self.bridge.active_prompts)
         self.orientation = Orientation(viewer, self.layers.objects, session.volume)
-        self._keys = Keys(
-            viewer, self.layers.overlays, self.tools, session, cycle_planes=self.cycle_planes, is_typing=is_typing
-        )
+        self.crosshair = Crosshair(viewer, self.layers, self.tools)
+        views = Views(self.layers.objects, self.cycle_planes, self.crosshair.toggle)
+        self._keys = Keys(viewer, self.layers.overlays, self.tools, session, views, is_typing=is_typing)
 
         viewer.reset_view()  # images of other cases may lie elsewhere
 
     def cycle_planes(self) -> None:
-        """Show the next of the three planes, about the last click."""
-        self.orientation.cycle(self.tools.last_click)
+        """Show the next of the three planes, about the crosshair, or else about the last click."""
+        self.orientation.cycle(self.crosshair.voxel or self.tools.last_click)
 
     def jump(self, object_id: int) -> None:
         """Show the middle of an object, on the plane that is shown."""
@@ -112,6 +114,7 @@ class Workspace:
 
     def teardown(self) -> None:
         """Take everything away but the image; the session is not touched."""
-        for part in (self._keys, self.orientation, self.tools, self.bridge, self.proposed, self.map):
+        parts = (self._keys, self.crosshair, self.orientation, self.tools, self.bridge, self.proposed, self.map)
+        for part in parts:
             part.teardown()
         self.layers.remove_from(self._viewer)

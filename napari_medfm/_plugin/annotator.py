@@ -177,7 +177,7 @@ class Annotator:
             self._fail(error)
             return
         self.case.contrast.teardown()
-        self.case.contrast = Contrast(self._chosen, self._follow_contrast, linked=self._linked)
+        self.case.contrast = Contrast(self._viewer, self._chosen, self._follow_contrast, linked=self._linked)
         self.case.workspace.show_image(volume)
         self._panel.set_volume(volume)
         self._panel.set_window(self.case.live.window)
@@ -202,7 +202,7 @@ class Annotator:
         lane, dispatch = self._engine.device, self._dispatch
         live = LiveSegmentation(session, predictor, lane, dispatch=dispatch, proposals=proposals)
         workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
-        contrast = Contrast(layer, self._follow_contrast, linked=self._linked)
+        contrast = Contrast(self._viewer, layer, self._follow_contrast, linked=self._linked)
         teaching = Teaching.begin(session, live, proposals, self._engine.workshop(dispatch))
         drawing = Latest(self._engine.files, dispatch)
         control = AdaptingControl(teaching, workspace, self._panel, drawing)

@@ -13,7 +13,7 @@ from napari_medfm._qt.adapt_words import describe_licence, describe_readout, des
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.section import Line, Paragraph, Section, Wiring, caption, choice, row
 from napari_medfm.errors import MedfmError
-from napari_medfm.session import Example, Extent, Teaching
+from napari_medfm.session import Earlier, Example, Extent, Teaching
 from napari_medfm.volume import Plane
 
 if TYPE_CHECKING:
@@ -178,7 +178,9 @@ class AdaptSection(Section):
             self._teaching.examples.leave_out(item.data(Qt.ItemDataRole.UserRole), not kept)
 
     def _go_to(self, item: QListWidgetItem) -> None:
-        self.slice_requested.emit(item.data(Qt.ItemDataRole.UserRole))
+        where = item.data(Qt.ItemDataRole.UserRole)
+        if isinstance(where, Plane):
+            self.slice_requested.emit(where)
 
     def _adapt(self) -> None:
         if self._teaching is not None:
@@ -220,11 +222,14 @@ class AdaptSection(Section):
 
     def _show_examples(self) -> None:
         items = self._teaching.examples.items if self._teaching is not None else ()
+        earlier = self._teaching.examples.earlier if self._teaching is not None else ()
         with signals_blocked(self.pictures):
             self.pictures.clear()
             for example in items:
                 self.pictures.addItem(_as_item(example))
-        self.pictures.setVisible(bool(items))
+            for each in earlier:
+                self.pictures.addItem(_as_earlier_item(each))
+        self.pictures.setVisible(bool(items or earlier))
         self._show_buttons()
 
     def _show_slice(self, _what: object = None) -> None:
@@ -260,7 +265,7 @@ class AdaptSection(Section):
     def _show_buttons(self) -> None:
         teaching = self._teaching
         busy = teaching is not None and teaching.adapting.busy
-        count = len(teaching.examples.chosen) if teaching is not None else 0
+        count = len(teaching.examples.chosen) + len(teaching.examples.chosen_earlier) if teaching is not None else 0
         writable = teaching is not None and not teaching.session.read_only
         self.adapt.setText(f"Adapt from {count} slice{'s' * (count != 1)}" if count else "Adapt")
         self.adapt.setEnabled(writable and not busy and teaching is not None and teaching.examples.positives > 0)
@@ -278,9 +283,9 @@ class AdaptSection(Section):
         teaching = self._teaching
         if teaching is None or teaching.adapting.busy:
             return ""
-        known, positives = teaching.adapting.in_use, teaching.examples.positives
+        known = teaching.adapting.in_use
         if teaching.adapting.offered:
-            return f"{positives} slices are labelled: adapt the model, and it fills the rest."
+            return f"{len(teaching.examples.chosen)} slices are complete: adapt the model, and it fills the rest."
         if known is not None:
             return describe_readout(known.listed.facts)
         return f"Label {teaching.class_name or 'a structure'} on three slices or more, far apart, then adapt."
@@ -321,13 +326,26 @@ _EXTENTS = {
 
 def _as_item(example: Example) -> QListWidgetItem:
     labelled = example.labelled
-    item = QListWidgetItem(f"{labelled.plane.index + 1}" + ("" if labelled.is_positive else " none"))
+    item = _ticked(f"{labelled.plane.index + 1}" + ("" if labelled.is_positive else " none"), example.left_out)
     item.setToolTip(labelled.title)
-    item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-    item.setCheckState(Qt.CheckState.Unchecked if example.left_out else Qt.CheckState.Checked)
     item.setData(Qt.ItemDataRole.UserRole, labelled.plane)
     if example.picture is not None:
         item.setIcon(QIcon(_pixmap(example.picture)))
+    return item
+
+
+def _as_earlier_item(earlier: Earlier) -> QListWidgetItem:
+    item = _ticked("earlier", earlier.left_out)
+    item.setToolTip(earlier.shelved.title)
+    item.setData(Qt.ItemDataRole.UserRole, earlier.shelved.path)
+    item.setIcon(QIcon(_pixmap(earlier.shelved.picture)))
+    return item
+
+
+def _ticked(text: str, left_out: bool) -> QListWidgetItem:
+    item = QListWidgetItem(text)
+    item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+    item.setCheckState(Qt.CheckState.Unchecked if left_out else Qt.CheckState.Checked)
     return item
 
 

@@ -120,7 +120,7 @@ class EditSection(Section):
         self.low, self.high = _amount_box("Lowest value", -1e9, 1e9), _amount_box("Highest value", -1e9, 1e9)
         self.low.setToolTip("The range brush paints values from here")
         self.high.setToolTip("The range brush paints values up to here")
-        self.reset_range = CompactButton("Window", "Take the window's range; Alt-click in the image picks another")
+        self.reset_range = CompactButton("Window range", "Take the range of the window; Alt-click picks another")
         self.inside = choice()
         self.inside.setToolTip("Brushes, Grow and Smooth add voxels only inside objects of this class")
         grid = QGridLayout()

@@ -112,7 +112,7 @@ class ImageSection(Section):
     def _build_plane(self) -> None:
         self.plane = Line(tip="The slice in view")
         self.cycle = CompactButton(
-            "Next plane", "Show the next of axial, coronal and sagittal at the last click", hint="A"
+            "Next plane", "Show the next of axial, coronal and sagittal, at the crosshair or the last click", hint="A"
         )
         self.rows.addLayout(row(self.plane, self.cycle, stretch=0))
 

@@ -86,6 +86,7 @@ class ProposalsSection(Section):
         for box, name in ((self.first, "First slice"), (self.last, "Last slice")):
             box.setRange(1, 1)
             box.setStyleSheet(_NARROW)
+            box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # their room is needed for the number
             box.setToolTip(f"{name} to fill")
             box.setAccessibleName(name)
         self.state = Line(tip="Proposals lie in a layer of their own until they are accepted")

@@ -1,15 +1,15 @@
 """A model with an adapter: asked as before, and able to find the structure by itself."""
 
-import hashlib
 from collections.abc import Generator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medfm.adaptation.adapter import Adapter, combined_digest
-from napari_medfm.adaptation.finding import Found, as_answer, find, heeding, parts_of, probability_of
+from napari_medfm.adaptation.adapter import Adapter, combined_digest, is_at_a_loss
+from napari_medfm.adaptation.finding import Found, as_answer, find, parts_of, probability_of
 from napari_medfm.adaptation.networks import Head
+from napari_medfm.adaptation.support import embedding_digest
 from napari_medfm.errors import AdapterError
 from napari_medfm.models import EncodesInSteps, ImageEmbedding, MaskPrediction, ModelSpec
 from napari_medfm.models.adaptable import Adaptable
@@ -25,7 +25,7 @@ class AdaptedModel:
 
     It encodes as its base does, so that stored embeddings stay valid. With the adapter off it answers bit by bit as
     its base. With it on, prompts are answered by the adapted decoder; first clicks on what the head found are
-    understood as meant for that.
+    understood as meant for that, unless the head was at a loss on the slice that it was judged by.
 
     Parameters
     ----------
@@ -76,15 +76,15 @@ class AdaptedModel:
             return self._base.spec
         return replace(self._base.spec, model_digest=combined_digest(self._base.spec, self._adapter))
 
-    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+    def encode(self, image: NDArray[np.uint8], aspect: float = 1.0) -> ImageEmbedding:
         """Encode an image as the base does. See `PromptableModel.encode`."""
-        return self._base.encode(image)
+        return self._base.encode(image, aspect)
 
-    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+    def encode_steps(self, image: NDArray[np.uint8], aspect: float = 1.0) -> Generator[None, None, ImageEmbedding]:
         """Encode an image in as many steps as the base takes. See `EncodesInSteps`."""
         if isinstance(self._base, EncodesInSteps):
-            return (yield from self._base.encode_steps(image))
-        return self._base.encode(image)
+            return (yield from self._base.encode_steps(image, aspect))
+        return self._base.encode(image, aspect)
 
     def decode(
         self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None
@@ -93,13 +93,7 @@ class AdaptedModel:
         if not self.active:
             return self._base.decode(embedding, prompts, previous)
         meant = self._meant(embedding, prompts) if previous is None else None
-        answer = self._decoding.decode(embedding, prompts, meant or previous)
-        if meant is None or not all(prompt.positive for prompt in prompts):
-            return answer
-        mask = heeding(answer.mask, meant.mask, self.probability(embedding))
-        return replace(
-            answer, masks=mask[None], low_res=answer.logits[None], qualities=answer.qualities.max(keepdims=True)
-        )
+        return self._decoding.decode(embedding, prompts, meant or previous)
 
     def probability(self, embedding: ImageEmbedding) -> NDArray[np.float32]:
         """Return the probability of the structure at each pixel, (rows, columns), as the head sees it.
@@ -110,7 +104,7 @@ class AdaptedModel:
             The embedding is another encoder's.
         """
         check_embedding(embedding, self._base.spec.encoder_digest)
-        return self._maps.get(_digest(embedding), lambda: self._look(embedding))
+        return self._maps.get(embedding_digest(embedding), lambda: self._look(embedding))
 
     def find(self, embedding: ImageEmbedding) -> Found:
         """Find the structure without prompts; the decoder looks again at what the head found.
@@ -132,7 +126,7 @@ class AdaptedModel:
         clicks = [prompt for prompt in prompts if isinstance(prompt, Point) and prompt.positive]
         others = any(not isinstance(prompt, Point) for prompt in prompts)
         inside = all(_inside(embedding, click) for click in clicks)
-        if others or not clicks or not inside:
+        if others or not clicks or not inside or is_at_a_loss(self._adapter.facts.head_dice):
             return None
         probability = self.probability(embedding)
         for part in parts_of(probability, several=self._adapter.facts.several):
@@ -144,10 +138,3 @@ class AdaptedModel:
 def _inside(embedding: ImageEmbedding, click: Point) -> bool:
     place = voxel_at(click.position)
     return all(0 <= index < size for index, size in zip(place, embedding.image_shape, strict=True))
-
-
-def _digest(embedding: ImageEmbedding) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(embedding.arrays):
-        digest.update(np.ascontiguousarray(embedding.arrays[name]).data)
-    return digest.digest()

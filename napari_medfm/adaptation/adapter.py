@@ -18,6 +18,9 @@ HEAD, DECODER = "head.", "decoder."
 """What the names of tensors begin with."""
 
 
+_AT_A_LOSS = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Readout:
     """How good the adapted model is on a slice that it had not learned from, against the model before.
@@ -83,6 +86,8 @@ class AdapterFacts:
         Of all draws.
     readout : Readout, optional
         None if one labelled slice was all there was.
+    head_dice : float, optional
+        Of the head's map on the slice of the read-out, before that was learned from, too; None if there is none.
     created : str
         Time, ISO 8601, UTC; empty if not told.
     format : int
@@ -104,6 +109,7 @@ class AdapterFacts:
     seconds: float
     seed: int
     readout: Readout | None = None
+    head_dice: float | None = None
     created: str = ""
     format: int = FORMAT
 
@@ -178,6 +184,11 @@ class Adapter:
         raise AdapterError(
             f"adapter for {self.facts.structure}", reason, f"Choose {self.facts.base_name}, or adapt again."
         )
+
+
+def is_at_a_loss(head_dice: float | None) -> bool:
+    """Whether a head does not know its structure, by its Dice on a slice that it had not learned from."""
+    return head_dice is not None and head_dice < _AT_A_LOSS
 
 
 def combined_digest(spec: ModelSpec, adapter: Adapter) -> str:

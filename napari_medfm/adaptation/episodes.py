@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from napari_medfm.adaptation.examples import Target
 from napari_medfm.adaptation.head_training import blend, schedule
-from napari_medfm.adaptation.objective import answer_loss, mask_loss
+from napari_medfm.adaptation.objective import answer_loss, kept_loss
 from napari_medfm.models.adaptable import GridPrompts, TrainableDecoder
 from napari_medfm.simulation import next_click, noisy_box
 
@@ -33,10 +33,11 @@ SURE = 7.0
 _RATE = 4e-4
 _AVERAGE = 0.95  # share of the averaged weights that stays in each step
 _PULL = 2e-3  # of the way back to the weights before, in each step (L2-SP; Li et al., ICML 2018)
-_WAY = 0.5  # that is gone in the end: as good on the structure, safer elsewhere (WiSE-FT; Wortsman et al., CVPR 2022)
+_WAY = 0.8  # that is gone in the end: as good on the structure, safer elsewhere (WiSE-FT; Wortsman et al., CVPR 2022)
 _HARD = 0.6  # of the earlier answers are given as masks, the others as they are
 _STEEPEST = 1.0  # norm of a gradient
-_OPENINGS: dict[_Kind, float] = {"click": 0.3, "box": 0.15, "found": 0.35, "elsewhere": 0.2}
+_OPENINGS: dict[_Kind, float] = {"click": 0.2, "box": 0.15, "found": 0.45, "elsewhere": 0.2}
+_OPENINGS_AT_A_LOSS: dict[_Kind, float] = {"click": 0.5, "box": 0.15, "found": 0.15, "elsewhere": 0.2}
 _MOVED = 3  # cells by which a found mask is shifted at most
 _BULGE = 3.0  # logits by which it is spoiled
 _WAVE = 12  # cells between the bulges
@@ -79,32 +80,30 @@ class DecoderTraining:
         A copy; its module is changed.
     before : TrainableDecoder
         Another copy, which tells what was answered before; it stays as it is.
-    objects : sequence of Target
-        What is learned.
-    found : sequence of Tensor, (cells, cells)
-        Logits of the head in each of these looks.
-    steps : int
-        The rate falls to nothing until then.
+    objects : sequence of (Target, Tensor)
+        What is learned, each beside the logits of the head in that look, (cells, cells).
     batch : int
         Looks in a step.
     seed : int
         Of all draws.
+    at_a_loss : bool
+        Whether the head does not know the structure: then clicks will be answered without what it found.
     """
 
     def __init__(
         self,
         decoder: TrainableDecoder,
         before: TrainableDecoder,
-        objects: Sequence[Target],
-        found: Sequence[Tensor],
+        objects: Sequence[tuple[Target, Tensor]],
         *,
-        steps: int,
         batch: int,
         seed: int,
+        at_a_loss: bool = False,
     ) -> None:
-        self._decoder, self._before, self._objects, self._found = decoder, before, objects, found
-        self._steps, self.batch = steps, min(batch, decoder.batch)
+        self._decoder, self._before, self._objects = decoder, before, objects
+        self.batch = min(batch, decoder.batch)
         self._rng = np.random.default_rng(seed)
+        self._openings = _OPENINGS_AT_A_LOSS if at_a_loss else _OPENINGS
         self._moving = [each for each in decoder.module.parameters() if each.requires_grad]
         self._average = copy.deepcopy(decoder.module)
         self._optimiser = torch.optim.AdamW(self._moving, lr=_RATE, weight_decay=0.0)
@@ -113,32 +112,33 @@ class DecoderTraining:
 
     @property
     def moved(self) -> dict[str, Tensor]:
-        """The parameters that move, halfway from what they were to the averaged weights."""
+        """The parameters that move, on the way from what they were to the averaged weights."""
         before = dict(self._before.module.named_parameters())
         named = [(name, each) for name, each in self._average.named_parameters() if each.requires_grad]
         return {name: torch.lerp(before[name].detach(), each.detach(), _WAY) for name, each in named}
 
-    def step(self) -> float:
-        """Take a step and return its loss."""
+    def step(self, progress: float) -> float:
+        """Take a step and return its loss; `progress`, 0..1, sets the rate, see `schedule`."""
         scene = self._scene or self._open()
         logits, quality = self._decoder.answer(scene.features, scene.prompts, scene.previous)
         if scene.kind == "elsewhere":
-            loss = self._change(scene, logits, quality)
-            self._scene = None
+            logits_before, quality_before = self._answer_before(scene)
+            loss = kept_loss(logits, quality, logits_before, quality_before)
         else:
+            logits_before, quality_before = logits.detach(), quality.detach()
             loss = answer_loss(logits, quality, scene.truth, scene.known, settled=scene.settled)
-            self._scene = self._correct(scene, logits.detach(), quality.detach()) if scene.is_first else None
-        self._descend(loss)
+        self._scene = self._correct(scene, logits_before, quality_before) if scene.is_first else None
+        self._descend(loss, _RATE * schedule(progress))
         return float(loss.detach())
 
     def _open(self) -> _Scene:
-        kinds = list(_OPENINGS)
-        kind = kinds[int(self._rng.choice(len(kinds), p=list(_OPENINGS.values())))]
+        kinds = list(self._openings)
+        kind = kinds[int(self._rng.choice(len(kinds), p=list(self._openings.values())))]
         count = len(self._objects)
         chosen = self._rng.choice(count, min(self.batch, count), replace=False)
-        targets = tuple(self._objects[index] for index in chosen)
+        targets = tuple(self._objects[index][0] for index in chosen)
         if kind == "found":
-            return self._begin_with_found(targets, [self._found[index] for index in chosen])
+            return self._begin_with_found(targets, [self._objects[index][1] for index in chosen])
         if kind == "box":
             boxes = torch.stack([self._box(_mask(each.truth)) for each in targets])
             return _Scene(kind, targets, replace(self._clicks(targets, None), boxes=boxes))
@@ -159,12 +159,16 @@ class DecoderTraining:
         return _Scene("found", targets, prompts, previous)
 
     def _correct(self, scene: _Scene, logits: Tensor, quality: Tensor) -> _Scene:
-        """A click into the larger error of each, and the answer goes in again."""
+        """A click into the larger error of each, and the answer goes in again.
+
+        Elsewhere nobody knows the truth: there it is thought to be like the answer.
+        """
         best = torch.zeros_like(quality[:, 0], dtype=torch.long) if scene.settled else quality.argmax(dim=1)
         answer = logits[torch.arange(len(best)), best]
-        clicks = [
-            self._click(_mask(part > 0), _mask(each.truth)) for part, each in zip(answer, scene.targets, strict=True)
-        ]
+        truths = [_mask(each.truth) for each in scene.targets]
+        if scene.kind == "elsewhere":
+            truths = [self._spoil(part, _mask(part > 0)) for part in answer]
+        clicks = [self._click(_mask(part > 0), truth) for part, truth in zip(answer, truths, strict=True)]
         places, signs = (torch.stack(parts).to(answer.device) for parts in zip(*clicks, strict=True))
         prompts = replace(
             scene.prompts,
@@ -175,16 +179,9 @@ class DecoderTraining:
         previous = _given(answer > 0) if hard else answer.clamp(-SURE, SURE)
         return _Scene(scene.kind, scene.targets, prompts, previous[:, None], is_first=False)
 
-    def _change(self, scene: _Scene, logits: Tensor, quality: Tensor) -> Tensor:
-        """How far the answers are from those before."""
-        with torch.no_grad():
-            former, worth = self._before.answer(scene.features, scene.prompts, scene.previous)
-        losses = mask_loss(
-            logits.flatten(0, 1)[:, None],
-            torch.sigmoid(former).flatten(0, 1)[:, None],
-            torch.ones_like(former).flatten(0, 1)[:, None],
-        )
-        return losses.mean() + functional.mse_loss(quality, worth)
+    @torch.no_grad()
+    def _answer_before(self, scene: _Scene) -> tuple[Tensor, Tensor]:
+        return self._before.answer(scene.features, scene.prompts, scene.previous)
 
     def _clicks(self, targets: Sequence[Target], truths: list[Mask] | None) -> GridPrompts:
         device = targets[0].truth.device
@@ -219,9 +216,9 @@ class DecoderTraining:
         mask: Mask = np.clip(moved, -SURE, SURE) + bulges > 0
         return mask if mask.any() else truth
 
-    def _descend(self, loss: Tensor) -> None:
+    def _descend(self, loss: Tensor, rate: float) -> None:
         for group in self._optimiser.param_groups:
-            group["lr"] = _RATE * schedule(self._done / self._steps)
+            group["lr"] = rate
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._moving, _STEEPEST)

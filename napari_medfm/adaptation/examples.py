@@ -10,7 +10,8 @@ from torch import Tensor
 
 from napari_medfm.adaptation.networks import FINER
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
-from napari_medfm.adaptation.variation import vary
+from napari_medfm.adaptation.variation import Variation, vary
+from napari_medfm.inference import EmbeddingStore
 from napari_medfm.models.adaptable import Adaptable, Look
 
 _OBJECTS = 2  # of one slice, drawn at random, that the decoder is asked for
@@ -70,9 +71,9 @@ class Examples:
 
 
 def prepare(
-    model: Adaptable, support: SupportSet, *, copies: int, mirrored: bool, cells: int, seed: int
+    model: Adaptable, support: SupportSet, variation: Variation, *, cells: int, store: EmbeddingStore | None = None
 ) -> Iterator[Examples | None]:
-    """Embed altered copies and look at objects closely; one of either for every ``next``.
+    """Embed altered copies and look at slices and objects; one of either for every ``next``.
 
     Parameters
     ----------
@@ -80,33 +81,33 @@ def prepare(
         Embeds and looks.
     support : SupportSet
         What was labelled.
-    copies : int
-        Altered copies of each slice.
-    mirrored : bool
-        See `vary`.
+    variation : Variation
+        The copies; its seed is that of all draws.
     cells : int
         Side of the decoder's grid.
-    seed : int
-        Of all draws.
+    store : EmbeddingStore, optional
+        Holds copies that were made ahead.
 
     Yields
     ------
     Examples or None
         The examples once, at the end.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(variation.seed)
     slices = list(support.slices)
     origins = [each.digest for each in slices]
-    for _ in range(copies):
+    for number in range(variation.copies):
         for original in support.slices:
-            altered = vary(model, original, rng, mirrored=mirrored)
+            altered = vary(model, original, number, variation, store)
             if altered is not None:
                 slices.append(altered)
                 origins.append(original.digest)
             yield None
-    wholes = [_whole(model, each, number) for number, each in enumerate(slices)]
+    wholes: list[Target] = []
     objects: list[Target] = []
     for number, each in enumerate(slices):
+        wholes.append(_whole(model, each, number))
+        yield None
         is_close = number < (1 + _CLOSE) * len(support.slices)
         for mask in _some(each.objects, rng):
             objects += _looks(model, each, mask, number, cells, is_close=is_close)

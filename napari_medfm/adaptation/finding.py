@@ -2,8 +2,8 @@
 
 The head sees the image as a whole and knows roughly; each object that it finds is given to the decoder as a box and
 as the mask to be corrected, exactly as if a person had drawn them. So nothing but `PromptableModel.decode` is needed
-of a model, and one that looks more closely at small things does so here too. Where the head is sure its word stands:
-it knows the structure, the decoder draws edges.
+of a model, and one that looks more closely at small things does so here too. What the decoder draws stands, unless
+it is something else altogether.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,6 @@ Finder = Callable[[torch.Tensor], torch.Tensor]
 _PLANE = Plane()
 _SMALL = 0.1  # of the largest part: smaller ones are no object
 _MOST = 24  # objects on a slice
-_UNLIKELY = 0.15  # probability from which on the head's word stands: up to it outside, from one minus it inside
 _AGREES = 0.3  # Dice of the two looks, below which the first one stands
 
 
@@ -122,20 +121,6 @@ def find(
     return Found(probability, tuple(sorted(findings, key=lambda each: -each.confidence)))
 
 
-def heeding(mask: Mask, part: Mask, probability: NDArray[np.float32]) -> Mask:
-    """Return what the decoder drew, with the head's word where that is sure.
-
-    Parameters
-    ----------
-    mask, part : ndarray of bool, (rows, columns)
-        What the decoder drew, and what the head found before.
-    probability : ndarray of float32, (rows, columns)
-        By the head.
-    """
-    heeded: Mask = (mask & (probability > _UNLIKELY)) | (part & (probability > 1 - _UNLIKELY))
-    return heeded
-
-
 def as_answer(mask: Mask, probability: NDArray[np.float32] | None = None) -> MaskPrediction:
     """Return a mask as an earlier answer, to be corrected."""
     quality = 1.0 if probability is None or not mask.any() else float(probability[mask].mean())
@@ -155,8 +140,7 @@ def _look_again(
     earlier = as_answer(part, probability)
     mask = model.decode(embedding, PromptSet((box_around(part),)), earlier).mask
     agreement = dice(mask, part)
-    drawn = heeding(mask, part, probability) if agreement >= _AGREES else part
-    return Finding(drawn, part, earlier.quality * agreement)
+    return Finding(mask if agreement >= _AGREES else part, part, earlier.quality * agreement)
 
 
 def _union(masks: list[Mask], shape: tuple[int, ...]) -> Mask:

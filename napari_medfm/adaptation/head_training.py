@@ -26,8 +26,6 @@ class HeadTraining:
     ----------
     wholes : sequence of Target
         What is learned.
-    steps : int
-        The rate falls to nothing until then.
     batch : int
         Slices in a step.
     seed : int
@@ -36,8 +34,8 @@ class HeadTraining:
         See `Head`.
     """
 
-    def __init__(self, wholes: Sequence[Target], *, steps: int, batch: int, seed: int, placed: bool = True) -> None:
-        self._wholes, self._steps, self.batch = wholes, steps, batch
+    def __init__(self, wholes: Sequence[Target], *, batch: int, seed: int, placed: bool = True) -> None:
+        self._wholes, self.batch = wholes, batch
         self._rng = np.random.default_rng(seed)
         self._noise = torch.Generator(wholes[0].truth.device).manual_seed(seed)
         self._head = Head.fitted([each.look.features for each in wholes], seed, placed=placed)
@@ -45,9 +43,9 @@ class HeadTraining:
         self._optimiser = torch.optim.AdamW(self._head.parameters(), lr=_RATE, weight_decay=_DECAY)
         self._done, self._rate, self._kept = 0, _RATE, 0.0
 
-    def go_on(self, wholes: Sequence[Target], steps: int) -> None:
-        """Learn from other slices from now on, for so many steps at a lower rate."""
-        self._wholes, self._steps, self._rate = wholes, steps, _LATER * _RATE
+    def go_on(self, wholes: Sequence[Target]) -> None:
+        """Learn from other slices from now on, at a lower rate."""
+        self._wholes, self._rate = wholes, _LATER * _RATE
         self._done = 0
         self._kept = _AVERAGE
 
@@ -56,14 +54,14 @@ class HeadTraining:
         self._head.load_state_dict(state)
         self.average.load_state_dict(state)
 
-    def step(self) -> float:
-        """Take a step and return its loss."""
+    def step(self, progress: float) -> float:
+        """Take a step and return its loss; `progress`, 0..1, sets the rate, see `schedule`."""
         chosen = [self._wholes[index] for index in self._draw()]
         features = torch.stack([each.look.features for each in chosen])
         features = features + _NOISE * self._spread(features)
         truth, known = (torch.stack(parts) for parts in zip(*((t.truth, t.known) for t in chosen), strict=True))
         for group in self._optimiser.param_groups:
-            group["lr"] = self._rate * schedule(self._done / self._steps)
+            group["lr"] = self._rate * schedule(progress)
         loss = mask_loss(self._head(features), truth, known).mean()
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

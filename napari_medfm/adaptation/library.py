@@ -67,6 +67,11 @@ class AdapterLibrary:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
+
     def save(self, adapter: Adapter) -> Path:
         """Write a new version and return its file.
 
@@ -75,7 +80,7 @@ class AdapterLibrary:
         WriteError
             The disk is full, the folder is not writable, or the file did not read back equal.
         """
-        folder = private_folder(private_folder(self._folder) / _slug(adapter.facts.structure))
+        folder = private_folder(private_folder(self._folder) / slug(adapter.facts.structure))
         version = max((_version(path) for path in folder.glob(f"*{SUFFIX}")), default=0) + 1
         return write_adapter(adapter, folder / f"{version:04d}{SUFFIX}")
 
@@ -154,5 +159,6 @@ def _version(path: Path) -> int:
     return int(path.stem) if path.stem.isdecimal() else 0
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """Return a name of a structure as the name of a folder."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "structure"

@@ -43,3 +43,17 @@ def answer_loss(logits: Tensor, quality: Tensor, truth: Tensor, known: Tensor, *
     inside, meant = (logits > 0) & (known > 0), (truth > 0.5) & (known > 0)
     common, either = ((part.sum(dim=(2, 3)) + 1.0) for part in (inside & meant, inside | meant))
     return best.mean() + _QUALITY * functional.mse_loss(quality, common / either)
+
+
+def kept_loss(logits: Tensor, quality: Tensor, logits_before: Tensor, quality_before: Tensor) -> Tensor:
+    """Return how far answers are from those before, ().
+
+    Parameters
+    ----------
+    logits, logits_before : Tensor, (b, c, h, w)
+        Of each candidate.
+    quality, quality_before : Tensor, (b, c)
+        Expected IoU.
+    """
+    each, before = (part.flatten(0, 1)[:, None] for part in (logits, torch.sigmoid(logits_before)))
+    return mask_loss(each, before, torch.ones_like(before)).mean() + functional.mse_loss(quality, quality_before)

@@ -166,6 +166,15 @@ class SupportSet:
         return self.without(judged.digest), judged
 
 
+def embedding_digest(embedding: ImageEmbedding) -> str:
+    """Return the SHA-256 of all that an embedding holds, in hexadecimal."""
+    digest = hashlib.sha256(f"{embedding.encoder_digest} {embedding.image_shape}\n".encode())
+    for name in sorted(embedding.arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(embedding.arrays[name]).data)
+    return digest.hexdigest()
+
+
 def _parts(mask: NDArray[np.bool_]) -> int:
     numbers, _ = label(mask, np.ones((3, 3)))
     sizes = np.bincount(numbers.ravel())[1:]
@@ -173,10 +182,7 @@ def _parts(mask: NDArray[np.bool_]) -> int:
 
 
 def _digest(embedding: ImageEmbedding, labels: NDArray[np.uint16], ignore: NDArray[np.bool_]) -> str:
-    digest = hashlib.sha256(f"{embedding.encoder_digest} {embedding.image_shape}\n".encode())
-    for name in sorted(embedding.arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(embedding.arrays[name]).data)
+    digest = hashlib.sha256(embedding_digest(embedding).encode())
     digest.update(np.ascontiguousarray(labels).data)
     digest.update(np.packbits(ignore).data)
     return digest.hexdigest()

@@ -3,8 +3,6 @@
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from time import perf_counter
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,23 +11,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_medfm.adaptation.adapted import AdaptedModel
-from napari_medfm.adaptation.adapter import DECODER, HEAD, Adapter, AdapterFacts, Readout
+from napari_medfm.adaptation.adapter import DECODER, HEAD, Adapter, AdapterFacts, Readout, is_at_a_loss
 from napari_medfm.adaptation.episodes import DecoderTraining
 from napari_medfm.adaptation.examples import Examples, Target, prepare
 from napari_medfm.adaptation.finding import Finder, Found, find, probability_of
 from napari_medfm.adaptation.head_training import HeadTraining
 from napari_medfm.adaptation.networks import FINER, Head, Prototypes
+from napari_medfm.adaptation.progress import Clock, Phase, Progress
 from napari_medfm.adaptation.readout import read_out
 from napari_medfm.adaptation.support import SupportSet, SupportSlice
+from napari_medfm.adaptation.variation import Variation
 from napari_medfm.errors import AdapterError
+from napari_medfm.inference import EmbeddingStore
 from napari_medfm.models import ImageEmbedding, PromptableModel
 from napari_medfm.models.adaptable import Adaptable, Look
 from napari_medfm.simulation import dice
 
-Phase = Literal["prepare", "head", "decoder", "judge", "settle"]
-
 _SETTLING = 1.0  # steps with the judged slice, in those without it
-_TRAINING = 0.8  # of the time; the rest is for judging
 _JUDGING = 20  # answers, roughly
 _CLEARLY = 0.1  # difference of two Dice values of one slice that is not noise
 _SUREST = 1e-3  # a probability that is certain
@@ -45,7 +43,7 @@ class Recipe:
     seed : int
         Of all draws: equal seeds on one machine give equal adapters, unless time runs out.
     seconds : float
-        Of work after which training ends with what it has.
+        Of work there are; training ends in time with what it has.
     copies : int
         Altered copies of each slice that are embedded, where embeddings keep the picture.
     mirrored : bool
@@ -61,39 +59,14 @@ class Recipe:
     copies: int = 8
     mirrored: bool = False
     head_steps: int = 110
-    decoder_steps: int = 80
+    decoder_steps: int = 160
     head_batch: int = 3
     decoder_batch: int = 1
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far adapting is.
-
-    Attributes
-    ----------
-    phase : str
-        ``prepare`` embeds altered copies; ``head`` and ``decoder`` train; ``judge`` reads out; ``settle`` trains
-        on the judged slice too.
-    done, total : int
-        Steps of this phase.
-    loss : float, optional
-        Of a step of training.
-    validation : float, optional
-        Dice of the head on the judged slice, where it was just looked at.
-    seconds : float
-        Of work so far, the time given to others not counted.
-    left : float
-        Seconds of work still to come, estimated from this phase.
-    """
-
-    phase: Phase
-    done: int
-    total: int
-    loss: float | None = None
-    validation: float | None = None
-    seconds: float = 0.0
-    left: float = 0.0
+    @property
+    def variation(self) -> Variation:
+        """The altered copies that it asks for, see `make_ahead`."""
+        return Variation(self.copies, self.mirrored, self.seed)
 
 
 def adaptable(model: PromptableModel) -> Adaptable:
@@ -122,6 +95,8 @@ class Adaptation:
         How.
     turn : int
         Counts adaptations of this structure, so that each judges by another slice.
+    store : EmbeddingStore, optional
+        Holds the altered copies that were made ahead, see `make_ahead`, and gets those that were not.
 
     Raises
     ------
@@ -129,16 +104,26 @@ class Adaptation:
         The slices were embedded by another encoder.
     """
 
-    def __init__(self, model: Adaptable, support: SupportSet, recipe: Recipe | None = None, turn: int = 0) -> None:
+    def __init__(
+        self,
+        model: Adaptable,
+        support: SupportSet,
+        recipe: Recipe | None = None,
+        turn: int = 0,
+        *,
+        store: EmbeddingStore | None = None,
+    ) -> None:
         if support.encoder_digest != model.spec.encoder_digest:
             reason = f"was labelled on embeddings of another model than {model.spec.title}"
             raise AdapterError(support.structure, reason, "Embed the slices with this model.")
         self._model, self._support, self._recipe = model, support, recipe or Recipe()
+        self._store = store
         self._judged = support.split(turn)[1]
         self._stopping = threading.Event()
-        self._clock = _Clock(_planned(self._recipe, support))
+        self._clock = Clock(self._recipe.seconds, _planned(self._recipe, support))
         self._trained = 0
         self._prototypes: Prototypes | None = None
+        self._head_dice: float | None = None
         self.adapter: Adapter | None = None
 
     @property
@@ -173,19 +158,20 @@ class Adaptation:
                 return
             yield self._clock.stamp(progress)
 
-    @property
-    def _is_over(self) -> bool:
-        return self._stopping.is_set() or self._clock.seconds > _TRAINING * self._recipe.seconds
+    def _is_over(self, phase: Phase) -> bool:
+        return self._stopping.is_set() or self._clock.is_over(phase)
 
     def _run(self) -> Iterator[Progress]:
         examples = yield from self._prepare()
         learned = examples if self._judged is None else examples.without(self._judged.digest)
         head = yield from self._train_head(learned)
+        if self._judged is not None:
+            self._head_dice = self._validate(self._judged, head.average)
         decoder = yield from self._train_decoder(learned, head)
         readout = None
         if self._judged is not None:
             readout = yield from self._judge(self._judged, head, decoder)
-            yield from self._settle(examples, head, decoder)
+            yield from self._settle(examples, head)
         self.adapter = self._adapter(head, decoder, readout)
 
     def _prepare(self) -> Generator[Progress, None, Examples]:
@@ -193,10 +179,9 @@ class Adaptation:
         made = prepare(
             self._model,
             self._support,
-            copies=recipe.copies,
-            mirrored=recipe.mirrored,
+            recipe.variation,
             cells=self._model.trainable_decoder().cells,
-            seed=recipe.seed,
+            store=self._store,
         )
         for done, examples in enumerate(made, start=1):
             if examples is not None:
@@ -214,17 +199,11 @@ class Adaptation:
 
     def _train_head(self, examples: Examples) -> Generator[Progress, None, HeadTraining]:
         recipe = self._recipe
-        training = HeadTraining(
-            examples.wholes,
-            steps=recipe.head_steps,
-            batch=recipe.head_batch,
-            seed=recipe.seed,
-            placed=not recipe.mirrored,
-        )
+        training = HeadTraining(examples.wholes, batch=recipe.head_batch, seed=recipe.seed, placed=not recipe.mirrored)
         best: tuple[float, dict[str, Tensor]] = 0.0, {}
         for progress in self._train("head", training, recipe.head_steps):
             yield progress
-            if self._judged is not None and (progress.done % _VALIDATE == 0 or self._is_over):
+            if self._judged is not None and (progress.done % _VALIDATE == 0 or self._is_over("head")):
                 score = self._validate(self._judged, training.average)
                 if score > best[0] + _CLEARLY:
                     best = score, {name: value.clone() for name, value in training.average.state_dict().items()}
@@ -243,27 +222,24 @@ class Adaptation:
         recipe = self._recipe
         if not recipe.decoder_steps or not examples.objects:
             return None
-        maps: dict[int, NDArray[np.float32]] = {}
-        for each in self._all_needed(examples):
-            maps[each.slice] = probability_of(each.look, _finder(head.average))
-            yield Progress("decoder", 0, recipe.decoder_steps)
         decoder = self._model.trainable_decoder()
-        found = [_in_look(maps[each.slice], each.look, decoder.cells) for each in examples.objects]
+        objects: list[tuple[Target, Tensor]] = []
+        for whole in examples.wholes:
+            of_slice = [each for each in examples.objects if each.slice == whole.slice]
+            if of_slice:
+                probability = probability_of(whole.look, _finder(head.average))
+                objects += [(each, _in_look(probability, each.look, decoder.cells)) for each in of_slice]
+                yield Progress("decoder", 0, recipe.decoder_steps)
         training = DecoderTraining(
             decoder,
             self._model.trainable_decoder(),
-            examples.objects,
-            found,
-            steps=recipe.decoder_steps,
+            objects,
             batch=recipe.decoder_batch,
             seed=recipe.seed,
+            at_a_loss=is_at_a_loss(self._head_dice),
         )
         yield from self._train("decoder", training, recipe.decoder_steps)
         return training
-
-    def _all_needed(self, examples: Examples) -> list[Target]:
-        wanted = {each.slice for each in examples.objects}
-        return [each for each in examples.wholes if each.slice in wanted]
 
     def _judge(
         self, judged: SupportSlice, head: HeadTraining, decoder: DecoderTraining | None
@@ -286,19 +262,22 @@ class Adaptation:
         probability = probability_of(self._model.look(embedding), prototypes.find)
         return find(self._model, embedding, probability, several=self._support.has_several)
 
-    def _settle(self, examples: Examples, head: HeadTraining, decoder: DecoderTraining | None) -> Iterator[Progress]:
+    def _settle(self, examples: Examples, head: HeadTraining) -> Iterator[Progress]:
         """Learn from the judged slice, too, now that it was judged by."""
-        if self._is_over:
-            return
         steps = round(_SETTLING * self._recipe.head_steps)
-        head.go_on(examples.wholes, steps)
+        if self._is_over("settle") or not steps:
+            return
+        head.go_on(examples.wholes)
         yield from self._train("settle", head, steps)
 
     def _train(self, phase: Phase, training: HeadTraining | DecoderTraining, steps: int) -> Iterator[Progress]:
+        self._clock.begin(phase)
         for done in range(steps):
-            if self._is_over and self._trained:
+            if self._is_over(phase) and self._trained:
                 return
-            loss = _with_the_memory_there_is(training)
+            share = self._clock.share(phase)  # where time will not suffice for all steps, the rate falls with it
+            progress = share if share > (done + 1) / steps else done / steps
+            loss = _with_the_memory_there_is(training, progress)
             self._trained += 1
             yield Progress(phase, done + 1, steps, loss)
 
@@ -320,6 +299,7 @@ class Adaptation:
             seconds=round(self._clock.seconds, 3),
             seed=recipe.seed,
             readout=readout,
+            head_dice=self._head_dice,
         )
         moved = {} if decoder is None else decoder.moved
         tensors = {HEAD + name: value for name, value in head.average.state_dict().items()}
@@ -327,32 +307,10 @@ class Adaptation:
         return Adapter(facts, {name: value.detach().cpu().clone() for name, value in tensors.items()})
 
 
-class _Clock:
-    """Counts seconds of work, and guesses how many are to come."""
-
-    def __init__(self, planned: int) -> None:
-        self._planned, self._done, self._spent, self._started = planned, 0, 0.0, perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Work so far, that of the step being taken included."""
-        return self._spent + perf_counter() - self._started
-
-    def start(self) -> None:
-        """Begin a step."""
-        self._started = perf_counter()
-
-    def stamp(self, progress: Progress) -> Progress:
-        """End a step."""
-        self._spent, self._done = self.seconds, self._done + 1
-        left = max(0, self._planned - self._done) * self._spent / self._done
-        return replace(progress, seconds=self._spent, left=left)
-
-
-def _with_the_memory_there_is(training: HeadTraining | DecoderTraining) -> float:
+def _with_the_memory_there_is(training: HeadTraining | DecoderTraining, progress: float) -> float:
     while True:
         try:
-            return training.step()
+            return training.step(progress)
         except torch.OutOfMemoryError as error:
             if training.batch == 1:
                 step = "Close other programs that use the device, or set MEDFM_DEVICE to cpu and start again."
@@ -361,7 +319,7 @@ def _with_the_memory_there_is(training: HeadTraining | DecoderTraining) -> float
 
 
 def _preparing(recipe: Recipe, support: SupportSet) -> int:
-    return len(support.slices) * (2 * recipe.copies + 1)
+    return len(support.slices) * (3 * recipe.copies + 2)
 
 
 def _planned(recipe: Recipe, support: SupportSet) -> int:

@@ -76,13 +76,14 @@ def _embed_file(predictor: "Predictor", path: Path, axis: Axis, window: str) -> 
 
 
 def _embed(predictor: "Predictor", volume: "Volume", axis: Axis, window: str) -> Row:
-    from napari_medfm.inference import embed_planes
+    from napari_medfm.inference import embed_planes, pixel_aspect
     from napari_medfm.volume import fingerprint
 
     began = perf_counter()
     planes = volume.geometry.planes(list(Axis).index(axis))
     digest, seen = fingerprint(volume), choose_window(volume, window)
-    missing = sum(not predictor.cached(predictor.key(digest, plane, seen)) for plane in planes)
+    keys = [predictor.key(digest, plane, seen, pixel_aspect(volume, plane)) for plane in planes]
+    missing = sum(not predictor.cached(key) for key in keys)
     with bar(f"Embedding {volume.name}") as move:
         for progress in filter(None, embed_planes(predictor, volume, digest, seen, planes)):
             move(progress.done, progress.total)

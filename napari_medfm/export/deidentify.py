@@ -102,7 +102,7 @@ def read_complete(file: Path, title: str) -> Any:
             return dataset
         except (*PIXEL_FAULTS, pydicom.errors.InvalidDicomError) as error:
             reason = f"cannot be read as DICOM ({type(error).__name__})"
-            raise UnreadableFileError(title, reason, FETCH_AGAIN) from error
+            raise UnreadableFileError(title, reason, FETCH_AGAIN) from None  # it may quote a name
 
 
 def remove_patient(dataset: Any, pseudonyms: Pseudonyms, patient: str | None = None) -> NDArray[Any]:
@@ -131,7 +131,7 @@ def remove_patient(dataset: Any, pseudonyms: Pseudonyms, patient: str | None = N
             named = deidentify(dataset, pseudonyms)
         except PIXEL_FAULTS as error:
             reason = f"has pixels or elements that cannot be read ({type(error).__name__})"
-            raise UnreadableFileError("DICOM image", reason, FETCH_AGAIN) from error
+            raise UnreadableFileError("DICOM image", reason, FETCH_AGAIN) from None
         dataset.PatientName = dataset.PatientID = patient or named
     return pixels
 

@@ -48,8 +48,11 @@ class DicomSeg:
         """Refuse a case that does not come from one DICOM series."""
         if len(case.images) > 1:
             raise ExportError(case.title, f"has {len(case.images)} images; DICOM-SEG lies on one series", _STEP)
-        if case.source is None or not case.geometry.known or not _is_dicom(case):
+        if not case.geometry.known or not _is_dicom(case):
             raise ExportError(case.title, "was not read from a DICOM series with a place in the patient", _STEP)
+        if case.source is None:
+            step = "Name its folder: napari-medfm export FOLDER -o DATASET --format dicom_seg."
+            raise ExportError(case.title, "does not know where its DICOM series is", step)
         one_dataset_each(slices := dicom_slices(case.source, case.geometry), {header.file: None for header in slices})
 
     def write_case(self, case: Case, entry: Entry, plan: DatasetPlan, folder: Path) -> Any:

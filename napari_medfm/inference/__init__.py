@@ -9,7 +9,14 @@ from napari_medfm.inference.lane import open_lane
 from napari_medfm.inference.predictor import Predictor
 from napari_medfm.inference.proposals import Proposal
 from napari_medfm.inference.regions import VolumePrediction, answer_steps
-from napari_medfm.inference.schedule import EmbeddingProgress, embed_plane, embed_planes, order_planes, slice_image
+from napari_medfm.inference.schedule import (
+    EmbeddingProgress,
+    embed_plane,
+    embed_planes,
+    order_planes,
+    pixel_aspect,
+    slice_image,
+)
 from napari_medfm.inference.stores import EmbeddingStore, MemoryStore, StoreInfo, TieredStore
 from napari_medfm.inference.write_behind import WriteBehind
 
@@ -31,5 +38,6 @@ __all__ = [
     "embed_planes",
     "open_lane",
     "order_planes",
+    "pixel_aspect",
     "slice_image",
 ]

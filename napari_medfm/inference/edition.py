@@ -301,6 +301,8 @@ def pack(name: str, embedding: ImageEmbedding) -> bytes:
     arrays = {key: np.asarray(array, order="C") for key, array in embedding.arrays.items()}
     shape = [int(size) for size in embedding.shape]
     metadata = {"name": name, "image_shape": json.dumps(shape), "encoder_digest": embedding.encoder_digest}
+    if embedding.aspect != 1:
+        metadata["aspect"] = repr(float(embedding.aspect))
     return safetensors.numpy.save(arrays, metadata)
 
 
@@ -318,13 +320,14 @@ def unpack(name: str, content: bytes) -> ImageEmbedding:
         metadata = header["__metadata__"]
         its_name, encoder_digest = metadata["name"], metadata["encoder_digest"]
         shape = tuple(int(size) for size in json.loads(metadata["image_shape"]))
+        aspect = float(metadata.get("aspect", 1.0))
     except (SafetensorError, KeyError, TypeError) as error:
         msg = "not an embedding"
         raise ValueError(msg) from error
     if its_name != name:
         msg = "the embedding of another key"
         raise ValueError(msg)
-    return ImageEmbedding(arrays, shape, encoder_digest)
+    return ImageEmbedding(arrays, shape, encoder_digest, aspect=aspect)
 
 
 def _open_index(path: Path) -> sqlite3.Connection:

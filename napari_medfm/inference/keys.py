@@ -26,6 +26,8 @@ class EmbeddingKey:
         ``ModelSpec.precision``: the number format it is stored in.
     region : str
         ``LatticeRegion.key`` of the region of the volume that was encoded; empty of a plane.
+    aspect : float
+        Height of the plane's pixels in their width, as the model was told.
     """
 
     fingerprint: str
@@ -35,12 +37,15 @@ class EmbeddingKey:
     encoder_digest: str
     precision: str
     region: str = ""
+    aspect: float = 1.0
 
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON form, in hexadecimal; names the entry in every store."""
-        fields = asdict(self)
+        fields = asdict(self)  # of a plane with square pixels, as they were before there were others
         if not self.region:
-            del fields["region"]  # as keys of planes were before there were regions
+            del fields["region"]
+        if self.aspect == 1:
+            del fields["aspect"]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

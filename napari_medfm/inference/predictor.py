@@ -63,7 +63,7 @@ class Predictor:
         """Return a predictor of another model with the same encoder, which shares the stored embeddings."""
         return Predictor(model, self._store)
 
-    def key(self, fingerprint: str, plane: Plane, window: Window) -> EmbeddingKey:
+    def key(self, fingerprint: str, plane: Plane, window: Window, aspect: float = 1.0) -> EmbeddingKey:
         """Return the key of a plane's embedding by this model.
 
         Parameters
@@ -74,6 +74,8 @@ class Predictor:
             The slice.
         window : Window
             The intensity window the model sees it through.
+        aspect : float
+            Height of the slice's pixels in their width, see `napari_medfm.inference.pixel_aspect`.
 
         Raises
         ------
@@ -84,8 +86,8 @@ class Predictor:
         if self.answers_volumes:
             step = "Click on the object itself, or choose another model for this."
             raise ModelError(spec.title, "answers for volumes, not for slices", step)
-        index = int(plane.index)
-        return EmbeddingKey(fingerprint, int(plane.axis), index, window.key, spec.encoder_digest, spec.precision)
+        where = int(plane.axis), int(plane.index)
+        return EmbeddingKey(fingerprint, *where, window.key, spec.encoder_digest, spec.precision, aspect=aspect)
 
     @property
     def answers_volumes(self) -> bool:
@@ -189,7 +191,8 @@ class Predictor:
         image : ndarray of uint8, (rows, columns) or (rows, columns, 3), or callable
             Already windowed to 0..255; or what returns it, called only if it is needed.
         key : EmbeddingKey, optional
-            Names what the image shows; without it nothing is looked up or kept.
+            Names what the image shows, and the shape of its pixels; without it they are square, and nothing is looked
+            up or kept.
 
         Raises
         ------
@@ -213,9 +216,9 @@ class Predictor:
             return found
         seen = image() if callable(image) else image
         if isinstance(self._model, EncodesInSteps):
-            embedding = yield from self._model.encode_steps(seen)
+            embedding = yield from self._model.encode_steps(seen, *_told(key))
         else:
-            embedding = self._model.encode(seen)
+            embedding = self._model.encode(seen, *_told(key))
         if key is not None and self._store is not None:
             self._store.put(key, embedding)
         return embedding
@@ -230,6 +233,8 @@ class Predictor:
     ) -> Generator[None, None, None]:
         """Embed images of one shape that are not stored yet, together where the model can, and store them.
 
+        Their pixels are of one shape, too: that of the first key.
+
         Raises
         ------
         ModelError
@@ -239,7 +244,7 @@ class Predictor:
             for image, key in zip(images, keys, strict=True):
                 yield from self.embed_steps(image, key)
             return
-        embeddings = yield from self._model.encode_batch_steps([image() for image in images])
+        embeddings = yield from self._model.encode_batch_steps([image() for image in images], *_told(keys[0]))
         for key, embedding in zip(keys, embeddings, strict=True):
             if self._store is not None:
                 self._store.put(key, embedding)
@@ -307,6 +312,11 @@ class Predictor:
 
 
 _PLANE = Plane(0, 0)
+
+
+def _told(key: EmbeddingKey | None) -> tuple[float, ...]:
+    """What a model is told of pixels that are not square."""
+    return () if key is None or key.aspect == 1 else (key.aspect,)
 
 
 def _points(points: ArrayLike | None, labels: ArrayLike | None) -> tuple[Point, ...]:

@@ -1,5 +1,6 @@
 """Embedding a whole volume in the background: in which order, and how far it is."""
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -17,6 +18,7 @@ from napari_medfm.models.steps import finish
 from napari_medfm.volume import Plane, Volume, Window
 
 _AHEAD = 3
+_SQUARE = 0.05  # a model does not mind pixels that are less than this higher or wider
 _RECENT = 16
 
 
@@ -69,6 +71,13 @@ def slice_image(volume: Volume, plane: Plane, window: Window) -> NDArray[np.uint
     return np.ascontiguousarray(window.to_uint8(volume.plane(plane)))
 
 
+def pixel_aspect(volume: Volume, plane: Plane) -> float:
+    """Return the height of a slice's pixels in their width; 1 where they are square but for a few percent."""
+    rows, columns = volume.geometry.plane_spacing(plane)
+    aspect = rows / columns
+    return 1.0 if abs(math.log(aspect)) < _SQUARE else round(aspect, 4)
+
+
 def embed_plane(predictor: Predictor, volume: Volume, fingerprint: str, window: Window, plane: Plane) -> ImageEmbedding:
     """Return the embedding of one slice; it is windowed and encoded only if not stored.
 
@@ -92,7 +101,7 @@ def embed_plane_steps(
     predictor: Predictor, volume: Volume, fingerprint: str, window: Window, plane: Plane
 ) -> Generator[None, None, ImageEmbedding]:
     """Do what `embed_plane` does in steps, see `Predictor.embed_steps`."""
-    key = predictor.key(fingerprint, plane, window)
+    key = predictor.key(fingerprint, plane, window, pixel_aspect(volume, plane))
     return predictor.embed_steps(lambda: slice_image(volume, plane, window), key)
 
 
@@ -117,7 +126,8 @@ def embed_planes(
         After each slice; once, at the end, if every slice was there. None between two steps of a slice.
     """
     wanted = list(planes)
-    missing = [plane for plane in wanted if not predictor.cached(predictor.key(fingerprint, plane, window))]
+    keys_of = {plane: predictor.key(fingerprint, plane, window, pixel_aspect(volume, plane)) for plane in wanted}
+    missing = [plane for plane in wanted if not predictor.cached(keys_of[plane])]
     done = len(wanted) - len(missing)
     if wanted and not missing:
         yield EmbeddingProgress(done, len(wanted), wanted[-1], 0.0)
@@ -125,7 +135,7 @@ def embed_planes(
     while missing:
         group = _together(missing, predictor.batch_size)
         del missing[: len(group)]
-        keys = [predictor.key(fingerprint, plane, window) for plane in group]
+        keys = [keys_of[plane] for plane in group]
         images = [partial(slice_image, volume, plane, window) for plane in group]
         seconds = 0.0  # of its own: others may be served between two steps
         start = perf_counter()

@@ -161,12 +161,15 @@ class ImageEmbedding:
         Digest of the encoder that made it.
     region : LatticeRegion, optional
         Of a region of a volume, where it lies; whoever asks for the embedding knows, and no store keeps it.
+    aspect : float
+        Height of the image's pixels in their width.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     shape: tuple[int, ...]
     encoder_digest: str
     region: LatticeRegion | None = None
+    aspect: float = 1.0
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -234,13 +237,16 @@ class PromptableModel(Protocol):
     def spec(self) -> ModelSpec:
         """Facts about the model."""
 
-    def encode(self, image: NDArray[Any]) -> ImageEmbedding:
+    def encode(self, image: NDArray[Any], aspect: float = 1.0) -> ImageEmbedding:
         """Encode an image.
 
         Parameters
         ----------
         image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
             Already windowed to 0..255.
+        aspect : float
+            Height of its pixels in their width. A network that learnt from square pixels is shown square ones; prompts
+            and answers stay on the image's own. Not given where it is 1.
         """
 
     def decode(
@@ -319,7 +325,7 @@ class RegionModel(PromptableModel, Protocol):
 class EncodesInSteps(Protocol):
     """A model whose encoder can be interrupted, so that a click need not wait for a whole slice."""
 
-    def encode_steps(self, image: NDArray[Any]) -> Generator[None, None, ImageEmbedding]:
+    def encode_steps(self, image: NDArray[Any], aspect: float = 1.0) -> Generator[None, None, ImageEmbedding]:
         """Encode an image as `PromptableModel.encode` does, one block of the network for every ``next``."""
 
 
@@ -331,5 +337,7 @@ class EncodesBatches(EncodesInSteps, Protocol):
     def batch_size(self) -> int:
         """How many images are best encoded together now: 1 on a CPU, fewer after memory ran out."""
 
-    def encode_batch_steps(self, images: Sequence[NDArray[np.uint8]]) -> Generator[None, None, list[ImageEmbedding]]:
+    def encode_batch_steps(
+        self, images: Sequence[NDArray[np.uint8]], aspect: float = 1.0
+    ) -> Generator[None, None, list[ImageEmbedding]]:
         """Encode images of one shape, in steps; equal to encoding each of them, but for rounding."""

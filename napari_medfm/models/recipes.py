@@ -26,7 +26,7 @@ class Recipe:
     preprocessing : str
         Identifier of the image transform; part of every cache key.
     frame : callable
-        Makes the transform, given the image's shape and the side of the square.
+        Makes the transform, given the image's shape, the side of the square and the height of a pixel in its width.
     candidates : str
         When the decoder makes three masks instead of one: ``ambiguous``, for a lone click; ``always``, as the model
         was trained so, though the best is enough for more than a click; ``never``.
@@ -37,7 +37,7 @@ class Recipe:
     """
 
     preprocessing: str
-    frame: Callable[[tuple[int, int], int], Frame]
+    frame: Callable[[tuple[int, int], int, float], Frame]
     candidates: Literal["ambiguous", "always", "never"] = "ambiguous"
     prompt_kinds: frozenset[PromptKind] = frozenset({"point", "box", "mask"})
     side: int = 0

@@ -70,12 +70,12 @@ class SamBase(ABC):
         """The device it runs on, such as ``cpu`` or ``cuda:0``."""
         return str(self._home.device)
 
-    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+    def encode(self, image: NDArray[np.uint8], aspect: float = 1.0) -> ImageEmbedding:
         """Encode an image. See `PromptableModel.encode`."""
-        return finish(self.encode_steps(image))
+        return finish(self.encode_steps(image, aspect))
 
     @abstractmethod
-    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+    def encode_steps(self, image: NDArray[np.uint8], aspect: float = 1.0) -> Generator[None, None, ImageEmbedding]:
         """Encode an image, a block of the encoder at a time. See `EncodesInSteps`."""
 
     @torch.inference_mode()
@@ -85,7 +85,7 @@ class SamBase(ABC):
         """Answer prompts; candidates come best first. See `PromptableModel.decode`."""
         check_embedding(embedding, self._spec.encoder_digest)
         check_prompts(prompts, embedding.image_shape)
-        frame = self._frame(embedding.image_shape)
+        frame = self._frame(embedding.image_shape, embedding.aspect)
         mask_size = self._sam.prompt_encoder.mask_input_size
         inputs = translate(prompts, previous, frame, self._spec.prompt_kinds, mask_size)
         if not has_positive(prompts) or inputs.empty:
@@ -102,7 +102,7 @@ class SamBase(ABC):
         """Return the features of the image as a whole. See `Adaptable`."""
         check_embedding(embedding, self._spec.encoder_digest)
         side = self._spec.input_size
-        scale = self._frame(embedding.image_shape).points(np.ones((1, 2)))[0]
+        scale = self._frame(embedding.image_shape, embedding.aspect).points(np.ones((1, 2)))[0]
         square = Square((0.0, 0.0), (side / scale[1], side / scale[0]), embedding.image_shape)
         return Look(self._joined(embedding), square)
 
@@ -172,8 +172,8 @@ class SamBase(ABC):
         self._reduced = computes_bfloat16(device) if self._wanted is None else self._wanted
         self._sam = self._sam.to(device)
 
-    def _frame(self, shape: tuple[int, int]) -> Frame:
-        return self._recipe.frame(shape, self._spec.input_size)
+    def _frame(self, shape: tuple[int, int], aspect: float) -> Frame:
+        return self._recipe.frame(shape, self._spec.input_size, aspect)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._home.device.type, torch.bfloat16, enabled=self._reduced)

@@ -58,15 +58,18 @@ class LongestSide:
         (rows, columns) of the image.
     side : int
         Side of the square the encoder sees, in pixels.
+    aspect : float
+        Height of the image's pixels in their width; those of the square are square.
     """
 
     image_shape: tuple[int, int]
     side: int
+    aspect: float = 1.0
 
     @property
     def scaled_shape(self) -> tuple[int, int]:
         """(rows, columns) of the scaled image within the square."""
-        rows, columns = self.image_shape
+        rows, columns = self.image_shape[0] * self.aspect, self.image_shape[1]
         scale = self.side * 1.0 / max(rows, columns)
         # An image 1000 times as long as wide must keep one pixel of width.
         return max(1, int(rows * scale + 0.5)), max(1, int(columns * scale + 0.5))
@@ -143,10 +146,13 @@ class Stretch:
         (rows, columns) of the image.
     side : int
         Side of the square the encoder sees, in pixels.
+    aspect : float
+        Height of the image's pixels in their width; has no say here.
     """
 
     image_shape: tuple[int, int]
     side: int
+    aspect: float = 1.0
 
     def points(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (n, 2) positions in (row, column) as (x, y) in the square."""

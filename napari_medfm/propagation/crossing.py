@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from napari_medfm.inference import Predictor
 from napari_medfm.inference.proposals import Mask, Proposal
@@ -174,20 +173,9 @@ class _Cut:
     def key_first(self) -> bool:
         return self.key_axis == min(axis for axis in range(3) if axis != self.plane.axis)
 
-    @property
-    def factor(self) -> tuple[int, int]:
-        """How often rows and columns are repeated, so that what the model sees is about square."""
-        spacing = self.scene.volume.geometry.plane_spacing(self.plane)
-        rows, columns = (max(1, round(each / min(spacing))) for each in spacing)
-        return rows, columns
-
     def embed(self, predictor: Predictor) -> Generator[None, None, ImageEmbedding]:
-        scene, factor = self.scene, self.factor
-        if factor == (1, 1):
-            return (yield from embed_plane_steps(predictor, scene.volume, scene.fingerprint, scene.window, self.plane))
-        picture = Image.fromarray(scene.image(self.plane))
-        size = picture.width * factor[1], picture.height * factor[0]
-        return (yield from predictor.embed_steps(np.asarray(picture.resize(size, Image.Resampling.BILINEAR))))
+        scene = self.scene
+        return (yield from embed_plane_steps(predictor, scene.volume, scene.fingerprint, scene.window, self.plane))
 
     def prompts(self, keys: Sequence[KeySlice]) -> PromptSet:
         """Clicks on and beside what every key slice holds on its line; one beside where it holds nothing."""
@@ -210,15 +198,12 @@ class _Cut:
         return PromptSet(tuple(self._point(place, positive=sign) for place, sign in signed))
 
     def back(self, mask: Mask) -> Mask:
-        """The mask on the plane's own voxels, key axis first."""
-        centres = [slice(factor // 2, None, factor) for factor in self.factor]
-        own = mask[centres[0], centres[1]]
-        return own if self.key_first else own.T
+        """The mask with the key axis first."""
+        return mask if self.key_first else mask.T
 
     def _point(self, place: tuple[int, int], *, positive: bool) -> Point:
-        ordered = place if self.key_first else place[::-1]
-        row, column = ((at + 0.5) * factor - 0.5 for at, factor in zip(ordered, self.factor, strict=True))
-        return Point(self.plane, (row, column), positive=positive)
+        row, column = place if self.key_first else place[::-1]
+        return Point(self.plane, (float(row), float(column)), positive=positive)
 
 
 def _places(first: int, stop: int) -> tuple[int, ...]:

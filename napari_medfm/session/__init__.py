@@ -8,7 +8,7 @@ knows better, and `Proposals` keeps what is not accepted yet. None of them knows
 from napari_medfm.session.adapting import Adapting, AdaptingEvents, InUse, Workshop
 from napari_medfm.session.classes import read_classes
 from napari_medfm.session.events import SessionEvents
-from napari_medfm.session.examples import Example, Examples
+from napari_medfm.session.examples import Earlier, Example, Examples
 from napari_medfm.session.filling import Filling, FillingEvents
 from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.hand import Hand, HandEvents
@@ -40,6 +40,7 @@ __all__ = [
     "AnnotationSession",
     "CommitPolicy",
     "Deed",
+    "Earlier",
     "Example",
     "Examples",
     "Extent",

@@ -195,7 +195,9 @@ class Adapting:
                 subject, "is on no slice that is marked complete", "Label a slice, and mark it complete."
             )
         view = replace(self._live.view(), predictor=self._base)
-        lesson = Lesson(self.class_name, view, self._examples.chosen, recipe, self._plane)
+        lesson = Lesson(
+            self.class_name, view, self._examples.chosen, recipe, self._plane, self._examples.chosen_earlier
+        )
         self._calm()
         self._lesson = lesson
         on_step = partial(self._told, lesson)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from napari_medfm.session.questions import View
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane, Region
 from napari_medfm.workers import Dispatch, Lane, Latest, Priority
+
+if TYPE_CHECKING:
+    from napari_medfm.adaptation import AdapterLibrary, Shelved
 
 ENOUGH = 3
 """Labelled slices after which adapting is offered."""
@@ -46,6 +50,22 @@ class Example:
         return self.labelled.plane
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Earlier:
+    """One slice of an earlier image to learn from.
+
+    Attributes
+    ----------
+    shelved : Shelved
+        What was kept of it.
+    left_out : bool
+        Whether the person does not want it to be learned from.
+    """
+
+    shelved: "Shelved"
+    left_out: bool = False
+
+
 class Examples:
     """Which slices of a session a model learns a class from.
 
@@ -59,6 +79,8 @@ class Examples:
         Knows image and window.
     files : Lane
         Makes the pictures.
+    library : AdapterLibrary
+        Beside which slices of earlier images are kept.
     dispatch : callable
         Brings them to the session's thread.
 
@@ -70,10 +92,20 @@ class Examples:
 
     changed = Signal()
 
-    def __init__(self, session: AnnotationSession, live: LiveSegmentation, files: Lane, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        session: AnnotationSession,
+        live: LiveSegmentation,
+        files: Lane,
+        dispatch: Dispatch,
+        library: "AdapterLibrary",
+    ) -> None:
         self._session, self._live = session, live
         self._drawing = Latest(files, dispatch, priority=Priority.BACKGROUND)
-        self._left_out: set[tuple[str, Plane]] = set()
+        self._fetching = Latest(files, dispatch)
+        self._library = library
+        self._earlier: tuple[Earlier, ...] = ()
+        self._left_out: set[tuple[str, Plane | Path]] = set()
         self._items: tuple[Example, ...] = ()
         self.class_name = ""
         events = session.events
@@ -100,21 +132,41 @@ class Examples:
         """How many of them hold the class."""
         return sum(each.is_positive for each in self.chosen)
 
+    @property
+    def earlier(self) -> tuple[Earlier, ...]:
+        """Slices of earlier images that were learned from, newest first."""
+        return self._earlier
+
+    @property
+    def chosen_earlier(self) -> tuple[Path, ...]:
+        """The files of those that are learned from."""
+        return tuple(each.shelved.path for each in self._earlier if not each.left_out)
+
     def choose(self, class_name: str) -> None:
         """Turn to a class; an empty name is none."""
         self.class_name = class_name
+        self._earlier = ()
         self._list()
+        self.fetch()
 
-    def leave_out(self, plane: Plane, left_out: bool = True) -> None:
-        """Learn from a slice no longer, or again."""
-        key = (self.class_name, plane)
-        (self._left_out.add if left_out else self._left_out.discard)(key)
-        self._items = tuple(replace(each, left_out=left_out) if each.plane == plane else each for each in self._items)
+    def fetch(self) -> None:
+        """Look for slices of earlier images."""
+        encoder, image = self._live.predictor.spec.encoder_digest, self._session.fingerprint
+        name, folder = self.class_name, self._library.folder
+        if name:
+            self._fetching.ask(lambda: _shelved(folder, name, encoder, image), self._show_earlier)
+
+    def leave_out(self, which: Plane | Path, left_out: bool = True) -> None:
+        """Learn from a slice no longer, or again; those of earlier images are named by their files."""
+        (self._left_out.add if left_out else self._left_out.discard)((self.class_name, which))
+        self._items = tuple(replace(each, left_out=self._is_out(each.plane)) for each in self._items)
+        self._earlier = tuple(replace(each, left_out=self._is_out(each.shelved.path)) for each in self._earlier)
         self.changed.emit()
 
     def close(self) -> None:
         """Let go of the session."""
         self._drawing.forget()
+        self._fetching.forget()
         for signal, slot in self._links:
             signal.disconnect(slot)
         self._links = ()
@@ -127,9 +179,16 @@ class Examples:
     def _list(self, _what: object = None) -> None:
         known = {each.name for each in self._session.state.classes}
         found = labelled_slices(self._session, self.class_name) if self.class_name in known else ()
-        self._items = tuple(Example(each, (self.class_name, each.plane) in self._left_out) for each in found)
+        self._items = tuple(Example(each, self._is_out(each.plane)) for each in found)
         self.changed.emit()
         self._draw(found)
+
+    def _is_out(self, which: Plane | Path) -> bool:
+        return (self.class_name, which) in self._left_out
+
+    def _show_earlier(self, found: "tuple[Shelved, ...]") -> None:
+        self._earlier = tuple(Earlier(each, self._is_out(each.path)) for each in found)
+        self.changed.emit()
 
     def _draw(self, found: Sequence[LabelledSlice]) -> None:
         try:
@@ -142,6 +201,12 @@ class Examples:
     def _show(self, pictures: dict[Plane, NDArray[np.uint8]]) -> None:
         self._items = tuple(replace(each, picture=pictures.get(each.plane, each.picture)) for each in self._items)
         self.changed.emit()
+
+
+def _shelved(folder: Path, structure: str, encoder_digest: str, image: str) -> "tuple[Shelved, ...]":
+    from napari_medfm.adaptation import SupportShelf
+
+    return SupportShelf(folder).list(structure, encoder_digest, image)
 
 
 def _pictures(view: View, found: Sequence[LabelledSlice]) -> dict[Plane, NDArray[np.uint8]]:

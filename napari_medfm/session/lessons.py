@@ -1,7 +1,8 @@
 """What the lane does to adapt a model and to fill slices: generators of small steps on frozen questions."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         Progress,
         Recipe,
         Suggestion,
+        SupportSlice,
     )
 
 THUMBNAIL = 64
@@ -56,6 +58,8 @@ class Lesson:
         How; the usual one if None.
     shown : Plane or None
         The slice that is visible: a first map of it is made at once.
+    earlier : tuple of Path
+        Kept slices of earlier images to learn from as well.
     adaptation : Adaptation or None
         Once it has begun.
     listed : Listed or None
@@ -69,6 +73,7 @@ class Lesson:
     slices: tuple[LabelledSlice, ...]
     recipe: "Recipe | None" = None
     shown: Plane | None = None
+    earlier: tuple[Path, ...] = ()
     adaptation: "Adaptation | None" = field(default=None, init=False)
     listed: "Listed | None" = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
@@ -99,13 +104,17 @@ class Lesson:
         WriteError
             The adapter could not be saved.
         """
-        from napari_medfm.adaptation import Adaptation, Listed, SupportSet, SupportSlice, adaptable
+        from napari_medfm.adaptation import Adaptation, Listed, SupportSet, SupportSlice, adaptable, read_slice
 
         base = adaptable(self.view.predictor.model)
         support = []
         for each in self.slices:
             embedding = yield from embed_in(self.view, each.plane)
             support.append(SupportSlice.annotated(embedding, each.labels, each.ignore, each.title))
+        own = tuple(support)
+        for path in self.earlier:
+            support.append(read_slice(path))
+            yield None
         turn = len(library.list(self.class_name))
         adaptation = Adaptation(base, SupportSet(self.class_name, tuple(support)), self.recipe, turn)
         self.adaptation = adaptation
@@ -114,6 +123,16 @@ class Lesson:
         yield from self._with_a_glimpse(adaptation)
         assert adaptation.adapter is not None  # it ran to its end
         self.listed = Listed.of(library.save(adaptation.adapter))
+        yield from self._keep(library, own)
+
+    def _keep(self, library: "AdapterLibrary", own: "Sequence[SupportSlice]") -> Iterator[None]:
+        """Keep this image's slices for the next case."""
+        from napari_medfm.adaptation import SupportShelf
+
+        shelf = SupportShelf(library.folder)
+        for labelled, each in zip(self.slices, own, strict=True):
+            shelf.keep(self.class_name, self.view.image, each, picture_of(self.view, labelled))
+            yield None
 
     def _with_a_glimpse(self, adaptation: "Adaptation") -> Iterator["Progress | Glimpse | None"]:
         from napari_medfm.adaptation import adaptable, probability_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medfm.inference import Predictor, VolumePrediction, answer_steps, embed_plane
+from napari_medfm.inference import Predictor, VolumePrediction, answer_steps, embed_plane, pixel_aspect
 from napari_medfm.models import MaskPrediction
 from napari_medfm.session.request import PredictionRequest
 from napari_medfm.session.session import AnnotationSession
@@ -112,7 +112,9 @@ class Question:
     def glimpse(self) -> MaskPrediction | None:
         """Decode if the slice is embedded already; None if not."""
         predictor = self.view.predictor
-        key = predictor.key(self.view.image, self.request.plane, self.view.window)
+        key = predictor.key(
+            self.view.image, self.request.plane, self.view.window, pixel_aspect(self.view.volume, self.request.plane)
+        )
         embedding = predictor.lookup(key) if predictor.cached(key) else None
         if embedding is None:
             return None

@@ -45,7 +45,7 @@ class Teaching:
         cls, session: AnnotationSession, live: LiveSegmentation, proposals: Proposals, workshop: Workshop
     ) -> Self:
         """Make what adapting needs around a session; the class at hand is that of the active object."""
-        examples = Examples(session, live, workshop.files, workshop.dispatch)
+        examples = Examples(session, live, workshop.files, workshop.dispatch, workshop.library)
         adapting = Adapting(session, live, examples, workshop)
         teaching = cls(session, proposals, examples, adapting, Filling(session, live, proposals, workshop))
         session.events.active_changed.connect(teaching.follow)

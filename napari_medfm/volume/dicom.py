@@ -62,6 +62,7 @@ NO_IMAGES = {
 _INDEX = "1.2.840.10008.1.3.10"  # the SOP class of a DICOMDIR
 _JUNK = "no DICOM image"
 _COLOUR = 3  # values per pixel
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def is_dicom(path: Path) -> bool:
@@ -186,7 +187,7 @@ def _is_picture(stack: Stack) -> bool:
 
 
 def _read_picture(header: SliceHeader, name: str) -> Volume:
-    if header.samples == _COLOUR:
+    if header.samples == _COLOUR and header.photometric in _COLOURS:
         array = read_slice(header)
         turned: tuple[str, ...] = ()
     else:
@@ -254,7 +255,7 @@ def _read_headers(pydicom: ModuleType, file: Path) -> list[SliceHeader] | str:
         if "Rows" in dataset:
             return list(slice_headers(file, dataset))
     except (*PIXEL_FAULTS, pydicom.errors.InvalidDicomError) as error:
-        raise UnreadableFileError(file.name, f"has a damaged DICOM header ({_kind(error)})", FETCH_AGAIN) from error
+        raise UnreadableFileError(file.name, f"has a damaged DICOM header ({_kind(error)})", FETCH_AGAIN) from None
     if pydicom.uid.UID(_class(dataset)).name.endswith("Image Storage"):
         raise UnreadableFileError(file.name, "has a damaged DICOM header (it ends too early)", FETCH_AGAIN)
     return _JUNK
@@ -265,7 +266,7 @@ def _class(dataset: Any) -> str:
 
 
 def _kind(error: BaseException) -> str:
-    """Return what went wrong without the values that a library quotes."""
+    """Return what went wrong without the values that a library quotes; its own error is not passed on either."""
     return in_brief(error) if isinstance(error, OSError | EOFError) else type(error).__name__
 
 

@@ -43,6 +43,9 @@ _FRAME_GROUPS = (
 )
 _KIND = "kind"
 _OTHER = "OT"
+_PHOTOMETRICS = frozenset(
+    {"MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"}
+)
 _MODALITIES = frozenset(
     {"CT", "MR", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "IO", "PX", "ES", "OP", "OPT", "SM", "XC", "BI", "EC"}
 )
@@ -63,7 +66,9 @@ class SliceHeader:
         SOPInstanceUID, that of the file's own header if it is empty; SeriesInstanceUID.
     number : int
         SeriesNumber, 0 if missing.
-    modality, photometric, frame_of_reference, transfer_syntax : str
+    modality, photometric : str
+        As in the file, as far as they are terms of the standard.
+    frame_of_reference, transfer_syntax : str
         As in the file.
     shape : tuple of int
         Rows, columns.
@@ -176,8 +181,8 @@ def _of_file(file: Path, dataset: Any) -> dict[str, Any]:
         "instance": str(dataset.get("SOPInstanceUID") or dataset.file_meta.get("MediaStorageSOPInstanceUID", "")),
         "series": str(dataset.get("SeriesInstanceUID", "")),
         "number": int(dataset.get("SeriesNumber") or 0),
-        "modality": _known(str(dataset.get("Modality", ""))),
-        "photometric": str(dataset.get("PhotometricInterpretation", "")),
+        "modality": _known(str(dataset.get("Modality", "")), _MODALITIES, _OTHER),
+        "photometric": _known(str(dataset.get("PhotometricInterpretation", "")), _PHOTOMETRICS, "unknown"),
         "frame_of_reference": str(dataset.get("FrameOfReferenceUID", "")),
         "transfer_syntax": str(dataset.file_meta.get("TransferSyntaxUID", "")),
         "shape": (int(dataset.Rows), int(dataset.Columns)),
@@ -210,9 +215,9 @@ def _phases(names: dict[str, str], typed: Any, groups: list[Any]) -> dict[str, A
     return {"localiser": _LOCALISER in words, "phases": (*found, (_KIND, "/".join(words[2:])))}
 
 
-def _known(modality: str) -> str:
-    """Return a modality as it is if the standard knows it: what else stands there may be anything."""
-    return modality if modality in _MODALITIES or not modality else _OTHER
+def _known(word: str, words: frozenset[str], other: str) -> str:
+    """Return a term as it is if the standard knows it: what else stands there may be anything, a name too."""
+    return word if word in words or not word else other
 
 
 def _first(sequence: Any) -> Any:

@@ -59,6 +59,8 @@ class Desk:
         self.workspace.tools.set_positive(True)
         self.workspace.tools.set_hover(True)
         self.workspace.tools.last_click = None
+        if self.workspace.crosshair.voxel is not None:
+            self.workspace.crosshair.toggle()
 
     def settle(self):
         """Wait until every prompt is answered."""

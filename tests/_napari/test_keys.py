@@ -119,6 +119,40 @@ def test_a_cycles_the_planes_about_the_last_click(desk):
     assert seen == [(1, 30), (2, 22), (0, 6)]
 
 
+def test_a_cycles_the_planes_about_the_crosshair_if_there_is_one(desk):
+    desk.canvas.click((6, 30, 22))
+    desk.settle()
+    desk.viewer.cursor.position = (18.0, 11.0, 40.0)  # the screen's own pointer may lie elsewhere
+    desk.canvas.key(Qt.Key.Key_C)
+    assert desk.workspace.crosshair.voxel == (6, 11, 40)
+    desk.viewer.dims.set_current_step(0, 4)
+    assert desk.workspace.crosshair.voxel == (4, 11, 40)
+    seen = []
+    for _ in range(3):
+        desk.canvas.key(Qt.Key.Key_A)
+        seen.append((desk.workspace.bridge.plane.axis, desk.workspace.bridge.plane.index))
+    assert seen == [(1, 11), (2, 40), (0, 4)]
+    desk.canvas.key(Qt.Key.Key_C)
+    assert desk.workspace.crosshair.voxel is None
+
+
+def test_i_shows_outlines_only_and_comma_and_full_stop_change_the_opacity(desk):
+    desk.canvas.key(Qt.Key.Key_I)
+    assert desk.objects.contour > 0
+    desk.canvas.key(Qt.Key.Key_I)
+    assert desk.objects.contour == 0
+    before = desk.objects.opacity
+    desk.canvas.key(Qt.Key.Key_Comma)
+    assert desk.objects.opacity == pytest.approx(before - 0.1)
+    for _ in range(12):
+        desk.canvas.key(Qt.Key.Key_Comma)
+    assert desk.objects.opacity == pytest.approx(0.1)
+    for _ in range(12):
+        desk.canvas.key(Qt.Key.Key_Period)
+    assert desk.objects.opacity == 1
+    desk.objects.opacity = before
+
+
 def test_h_hides_the_overlay_while_it_is_held(desk):
     before = [layer.opacity for layer in desk.layers.overlays]
     desk.canvas.hold(Qt.Key.Key_H)
@@ -140,6 +174,7 @@ def test_the_space_bar_pans_while_it_is_held(desk):
 def test_nothing_happens_while_somebody_types(desk):
     desk.canvas.click(ORGAN)
     desk.settle()
+    opacity = desk.objects.opacity
     desk.typing = True
     try:
         for key in (
@@ -148,6 +183,10 @@ def test_nothing_happens_while_somebody_types(desk):
             Qt.Key.Key_R,
             Qt.Key.Key_N,
             Qt.Key.Key_A,
+            Qt.Key.Key_C,
+            Qt.Key.Key_I,
+            Qt.Key.Key_Comma,
+            Qt.Key.Key_Period,
             Qt.Key.Key_H,
             Qt.Key.Key_Space,
         ):
@@ -157,6 +196,8 @@ def test_nothing_happens_while_somebody_types(desk):
         assert desk.workspace.tools.tool == "point"
         assert desk.workspace.tools.positive
         assert desk.workspace.bridge.plane.axis == 0
+        assert desk.workspace.crosshair.voxel is None
+        assert (desk.objects.contour, desk.objects.opacity) == (0, opacity)
         assert not desk.session.state.object().accepted
         assert len(desk.workspace.bridge.active_prompts()) == 1
     finally:

@@ -49,7 +49,7 @@ def test_an_empty_preview_does_not_redraw():
 
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_every_kind_of_prompt_is_drawn_on_its_plane(ndim):
-    display = PromptDisplay(ndim, "prompts", {})
+    display = PromptDisplay(SHAPE[-ndim:], "prompts", {})
     plane = Plane(1, 7) if ndim == 3 else Plane(0, 0)
     path = ((1.0, 1.0), (1.0, 4.0), (3.0, 4.0))
     display.show(
@@ -67,7 +67,7 @@ def test_every_kind_of_prompt_is_drawn_on_its_plane(ndim):
 
 
 def test_a_draft_stands_in_for_the_prompt_that_is_moved():
-    display = PromptDisplay(3, "prompts", PLACE)
+    display = PromptDisplay(SHAPE, "prompts", PLACE)
     prompts = PromptSet((Point(Plane(0, 1), (2, 3)), Point(Plane(0, 1), (5, 5))))
     display.show(prompts)
     display.draft(Point(Plane(0, 1), (9, 9)), instead_of=0)
@@ -77,7 +77,7 @@ def test_a_draft_stands_in_for_the_prompt_that_is_moved():
 
 
 def test_lines_and_dots_keep_their_size_on_the_screen():
-    display = PromptDisplay(3, "prompts", PLACE)
+    display = PromptDisplay(SHAPE, "prompts", PLACE)
     display.show(PromptSet((Point(Plane(0, 1), (2, 3)),)))
     display.fit(4.0)
     thin, small = display.lines.edge_width, display.dots.size[0]
@@ -88,7 +88,7 @@ def test_lines_and_dots_keep_their_size_on_the_screen():
 
 
 def test_prompt_layers_cannot_be_edited():
-    display = PromptDisplay(3, "prompts", PLACE)
+    display = PromptDisplay(SHAPE, "prompts", PLACE)
     assert not any(layer.editable for layer in display.layers)
 
 
@@ -131,3 +131,30 @@ def test_what_is_proposed_lies_in_a_layer_of_its_own_that_is_made_when_needed(he
     assert shown in layers
     headless.close()
     assert shown not in layers
+
+
+def test_prompts_of_other_planes_leave_traces_and_come_back_with_their_plane():
+    display = PromptDisplay(SHAPE, "prompts", PLACE)
+    axial = Plane(0, 2)
+    display.show(PromptSet((Point(axial, (3, 8)), Box(axial, (2, 4), (6, 9)))))
+    display.look(Plane(1, 3))
+    assert display.dots.data.tolist() == [[2, 3, 8]]
+    assert np.allclose(display.lines.data, [[(2, 3, 3.5), (0, 0, 5)]])
+    display.look(Plane(1, 9))
+    assert not len(display.dots.data)
+    assert not len(display.lines.data)
+    display.look(axial)
+    assert len(display.dots.data) == 1
+    assert len(display.lines.data) == 4
+
+
+def test_nothing_that_is_drawn_reaches_beyond_the_voxel_centres(open_headless, small_volume):
+    """Else napari would lay the steps of its sliders between the slices."""
+    desk = open_headless(small_volume)
+    before = [tuple(steps) for steps in desk.viewer.dims.range]
+    desk.layers.prompts.show(PromptSet((Box(Plane(0, 0), (0, 0), (48, 64)),)))
+    desk.layers.prompts.mark((6, 11, 40))
+    assert len(desk.layers.prompts.lines.data) == 4 + 6
+    assert [tuple(steps) for steps in desk.viewer.dims.range] == before
+    desk.layers.prompts.mark(None)
+    assert len(desk.layers.prompts.lines.data) == 4

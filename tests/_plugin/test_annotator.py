@@ -1,18 +1,24 @@
 """What the panel's buttons do to the image that is open."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from _napari.canvas import CONTROL
 from napari.layers import Points
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 
 from napari_medfm._plugin import are_registered, is_typing
+from napari_medfm.session import ObjectClass
 from napari_medfm.volume import PRESETS, Volume, Window, write_labels
 
 from .conftest import ORGAN, OTHER
 
 pytestmark = pytest.mark.qt
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_registered_image_feeds_the_model_over_the_same_labels(used_room, small_volume):
@@ -93,6 +99,52 @@ def test_the_window_is_linked_to_the_contrast_if_one_says_so(used_room):
     assert room.panel.image.window_level.value() == 60
 
 
+def test_a_drag_with_control_changes_the_window_and_neither_prompts_nor_pans(used_room):
+    room, layer, heard = used_room, used_room.viewer.layers[0], []
+    room.panel.contrast_linked.emit(True)
+    centre, before = tuple(room.viewer.scene.camera.center), room.case.live.window
+    shown = room.panel.image.set_window
+    room.panel.image.set_window = lambda window: (heard.append(window), shown(window))
+    room.canvas.drag([ORGAN, (6, 24, 30), (6, 30, 40)], CONTROL)
+    del room.panel.image.set_window
+    assert room.case.live.window.width > before.width
+    assert room.case.live.window.level > before.level
+    assert tuple(layer.contrast_limits) == (room.case.live.window.low, room.case.live.window.high)
+    assert heard == [room.case.live.window]  # once, as the hand let go: every change is a new look for the model
+    assert tuple(room.viewer.scene.camera.center) == centre
+    assert not room.session.state.objects
+
+
+def test_editing_goes_through_the_panel(used_room):
+    room = used_room
+    room.click(ORGAN)
+    number = room.session.state.active
+    room.panel.edit.tools["sphere"].click()
+    room.panel.edit.diameter.setValue(16)
+    before = room.session.voxel_count(number)
+    room.canvas.click(ORGAN)
+    room.wait(lambda: room.session.voxel_count(number) > before)
+    painted = room.session.voxel_count(number)
+    room.panel.edit.expand(animate=False)
+    room.panel.edit.amount.setValue(1.5)
+    room.wait(lambda: room.case.workspace.layers.preview.layer.data.any())
+    room.panel.edit.apply.click()
+    room.wait(lambda: room.session.voxel_count(number) != painted)
+    assert room.session.undo_name == "smooth"
+    room.session.define_classes([ObjectClass("organ")])
+    room.session.set_class(number, "organ")
+    room.session.add_object()
+    room.panel.edit.inside.setCurrentIndex(1)
+    room.panel.edit.inside.activated.emit(1)
+    room.panel.prompts.tools["brush"].click()
+    room.canvas.drag([(6, 2, 60), (6, 4, 60)])  # far from the organ
+    assert room.session.voxel_count(room.session.state.active) == 0
+    assert not room.case.workspace.layers.objects.data[6, :6, 56:].any()
+    room.panel.edit.inside.setCurrentIndex(0)
+    room.panel.edit.inside.activated.emit(0)
+    room.panel.edit.collapse(animate=False)
+
+
 def test_embedding_shows_its_progress_and_can_be_stopped(used_room):
     room, shown = used_room, []
     room.case.live.events.progress.connect(lambda progress: shown.append(progress))
@@ -154,3 +206,15 @@ def test_labels_of_a_file_open_as_objects(used_room, small_volume, small_labels,
     room.panel.labels_import_requested.emit()
     room.wait(lambda: len(room.session.state.objects) == 3)
     assert np.array_equal(room.session.labels, small_labels)
+
+
+def test_the_readme_tells_of_every_key_and_of_no_other(used_room):
+    section = README.split("## Keys", 1)[1].split("\n## ", 1)[0]
+    rows = [row for row in section.splitlines() if row.startswith("| <kbd>")]
+    told = [
+        "+".join(re.findall(r"<kbd>(.+?)</kbd>", chord))
+        for row in rows
+        for chord in re.findall(r"<kbd>.+?</kbd>(?:\+<kbd>.+?</kbd>)*", row.split("|")[1])
+    ]
+    assert len(told) == len(set(told))
+    assert set(told) == {str(key) for key in used_room.case.workspace.layers.objects.keymap}

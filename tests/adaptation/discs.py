@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 from napari_medfm.adaptation import Recipe, SupportSet, SupportSlice
 
 SHAPE = (72, 96)
-QUICK = Recipe(copies=1, head_steps=20, decoder_steps=4)
+QUICK = Recipe(seconds=6000, copies=1, head_steps=20, decoder_steps=4)  # time never decides what is learned
 
 
 def disc(seed):

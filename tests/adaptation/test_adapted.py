@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from napari_medfm.adaptation import AdaptedModel, Adapter
-from napari_medfm.adaptation.finding import heeding
 from napari_medfm.errors import AdapterError, ModelError
 from napari_medfm.models import EncodesInSteps, PromptableModel
 from napari_medfm.models.steps import finish
@@ -69,6 +68,14 @@ def test_a_click_on_what_was_found_is_understood(adapted):
     assert dice(adapted.decode(embedding, PROMPTS["click"]).mask, MASK) > 0.85
 
 
+def test_a_click_is_taken_as_it_is_where_the_head_was_at_a_loss(compact, adapter):
+    embedding, decoding = compact.encode(IMAGE), compact.with_decoder(adapter.decoder)
+    plain = decoding.decode(embedding, PROMPTS["click"]).low_res
+    for score, is_plain in ((0.1, True), (0.9, False)):
+        adapted = AdaptedModel(compact, Adapter(replace(adapter.facts, head_dice=score), adapter.tensors))
+        assert np.array_equal(adapted.decode(embedding, PROMPTS["click"]).low_res, plain) is is_plain
+
+
 def test_a_click_elsewhere_is_not_taken_for_the_structure(adapted):
     embedding = adapted.encode(IMAGE)
     answer = adapted.decode(embedding, PromptSet((Point(PLANE, (36.0, 86.0)),)))
@@ -112,10 +119,3 @@ def test_a_removing_click_is_heeded_even_where_the_head_is_sure(adapted):
     mask = adapted.decode(embedding, prompts).mask
     assert not mask[round(removed[0]), round(removed[1])]
     assert mask[round(CENTRE[0]), round(CENTRE[1])]
-
-
-def test_where_the_head_is_sure_its_word_stands():
-    probability = np.array([[0.01, 0.3, 0.7, 0.99]], np.float32)
-    part = probability > 0.5
-    for drawn, expected in (([1, 1, 0, 0], [0, 1, 0, 1]), ([0, 0, 1, 1], [0, 0, 1, 1])):
-        assert heeding(np.array([drawn], bool), part, probability).tolist() == [[bool(value) for value in expected]]

@@ -4,22 +4,25 @@ import numpy as np
 import pytest
 import torch
 
+from napari_medfm.adaptation import Variation
 from napari_medfm.adaptation.episodes import SURE, DecoderTraining
 from napari_medfm.adaptation.examples import prepare
-from napari_medfm.adaptation.objective import answer_loss, mask_loss
+from napari_medfm.adaptation.objective import answer_loss, kept_loss, mask_loss
 
 from .discs import support_on
+
+ORIGINALS = Variation(copies=0)
 
 
 @pytest.fixture(scope="module")
 def examples(compact, support):
-    return list(prepare(compact, support, copies=0, mirrored=False, cells=96, seed=0))[-1]
+    return list(prepare(compact, support, ORIGINALS, cells=96))[-1]
 
 
-def training_on(model, examples, steps, seed=0):
-    found = [torch.where(each.truth[0] > 0.5, SURE, -SURE) for each in examples.objects]
+def training_on(model, examples, seed=0, **how):
+    objects = [(each, torch.where(each.truth[0] > 0.5, SURE, -SURE)) for each in examples.objects]
     decoders = model.trainable_decoder(), model.trainable_decoder()
-    return DecoderTraining(*decoders, examples.objects, found, steps=steps, batch=2, seed=seed)
+    return DecoderTraining(*decoders, objects, batch=2, seed=seed, **how)
 
 
 @torch.no_grad()
@@ -41,12 +44,13 @@ def test_examples_of_a_slice_can_be_left_out(support, examples):
 
 
 def test_nothing_has_moved_before_the_first_step(compact, examples):
-    assert distance(compact, training_on(compact, examples, 5).moved) == 0
+    assert distance(compact, training_on(compact, examples).moved) == 0
 
 
-def test_every_kind_of_step_can_be_taken(compact, examples):
-    training = training_on(compact, examples, 12)
-    losses = [training.step() for _ in range(12)]
+@pytest.mark.parametrize("at_a_loss", [False, True])
+def test_every_kind_of_step_can_be_taken(compact, examples, at_a_loss):
+    training = training_on(compact, examples, at_a_loss=at_a_loss)
+    losses = [training.step(done / 12) for done in range(12)]
     assert np.isfinite(losses).all()
     assert 0 < distance(compact, training.moved) < 50
 
@@ -54,20 +58,18 @@ def test_every_kind_of_step_can_be_taken(compact, examples):
 def test_equal_seeds_move_alike(compact, examples):
     moved = []
     for _ in range(2):
-        training = training_on(compact, examples, 3, seed=2)
+        training = training_on(compact, examples, seed=2)
         for _ in range(3):
-            training.step()
+            training.step(0.5)
         moved.append(training.moved)
     assert all(torch.equal(value, moved[1][name]) for name, value in moved[0].items())
 
 
 def test_of_the_sam_family_the_attention_stays(sam):
-    examples = list(
-        prepare(sam, support_on(sam, (1, 2)), copies=0, mirrored=False, cells=sam.trainable_decoder().cells, seed=0)
-    )[-1]
-    training = training_on(sam, examples, 2)
+    examples = list(prepare(sam, support_on(sam, (1, 2)), ORIGINALS, cells=sam.trainable_decoder().cells))[-1]
+    training = training_on(sam, examples)
     assert training.batch == 1
-    training.step()
+    training.step(0.5)
     assert not any(name.startswith("transformer") for name in training.moved)
     assert distance(sam, training.moved) > 0
 
@@ -89,3 +91,10 @@ def test_an_ambiguous_prompt_may_be_answered_by_any_candidate():
     quality = torch.tensor([[1 / 17, 1.0]])  # IoU, one cell added to both parts of the ratio
     assert float(answer_loss(logits, quality, truth, known, settled=False)) < 0.01
     assert float(answer_loss(logits, quality, truth, known, settled=True)) > 1
+
+
+def test_answers_that_stay_cost_less_than_those_that_change():
+    before, quality = torch.linspace(-4, 4, 32).view(1, 2, 4, 4), torch.tensor([[0.7, 0.4]])
+    same = float(kept_loss(before, quality, before, quality))
+    assert float(kept_loss(before + 2, quality, before, quality)) > same + 0.1
+    assert float(kept_loss(before, quality + 0.3, before, quality)) > same + 0.05

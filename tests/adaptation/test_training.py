@@ -58,6 +58,7 @@ def test_the_adapter_says_what_it_was_made_from(adapter, compact, support):
     facts = adapter.facts
     assert facts.base_digest == compact.spec.model_digest
     assert facts.licence == compact.spec.licence
+    assert 0.5 < facts.head_dice <= 1
     assert facts.support == tuple(each.digest for each in support.slices)
     assert facts.steps == QUICK.head_steps + QUICK.decoder_steps + QUICK.head_steps
 
@@ -115,6 +116,7 @@ def test_one_slice_cannot_be_judged_by(compact):
     told = list(adapting.steps())
     assert phases(told) == ["prepare", "head", "decoder"]
     assert adapting.adapter.facts.readout is None
+    assert adapting.adapter.facts.head_dice is None
     assert not adapting.adapter.improved
 
 
@@ -131,11 +133,11 @@ def test_negative_slices_teach_what_the_structure_is_not(compact, support):
 def test_smaller_batches_are_taken_when_memory_runs_out(compact, support, monkeypatch):
     step, sizes = HeadTraining.step, []
 
-    def short_of_memory(self):
+    def short_of_memory(self, progress):
         sizes.append(self.batch)
         if self.batch > 1:
             raise torch.OutOfMemoryError("not enough")
-        return step(self)
+        return step(self, progress)
 
     monkeypatch.setattr(HeadTraining, "step", short_of_memory)
     adapting = Adaptation(compact, support, replace(BRIEF, decoder_steps=0))
@@ -145,7 +147,7 @@ def test_smaller_batches_are_taken_when_memory_runs_out(compact, support, monkey
 
 
 def test_it_is_said_when_memory_does_not_suffice_at_all(compact, support, monkeypatch):
-    def no_memory(self):
+    def no_memory(self, progress):
         raise torch.OutOfMemoryError("not enough")
 
     monkeypatch.setattr(HeadTraining, "step", no_memory)

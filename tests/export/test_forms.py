@@ -204,7 +204,7 @@ def test_a_data_set_that_is_not_as_it_should_be_is_refused_with_the_reason(tmp_p
 
 
 def test_a_form_that_nobody_offers_is_refused_with_those_there_are():
-    with pytest.raises(ExportError, match="nnunet, decathlon, coco, nifti"):
+    with pytest.raises(ExportError, match="nnunet, decathlon, coco, dicom_seg, nifti"):
         find_exporter("betamax")
 
 

@@ -34,13 +34,15 @@ class BlockMeans:
             encoder_digest=encoder_digest,
         )
 
-    def encode(self, image):
+    def encode(self, image, aspect=1.0):
         self.encoded += 1
         rows, columns = image.shape[:2]
         grey = image.reshape(rows, columns, -1).mean(axis=2)
         padded = np.pad(grey, ((0, -rows % _BLOCK), (0, -columns % _BLOCK)), mode="edge")
         blocks = padded.reshape(padded.shape[0] // _BLOCK, _BLOCK, -1, _BLOCK).mean(axis=(1, 3))
-        return ImageEmbedding({"means": blocks.astype(np.float16)}, (rows, columns), self.spec.encoder_digest)
+        return ImageEmbedding(
+            {"means": blocks.astype(np.float16)}, (rows, columns), self.spec.encoder_digest, aspect=aspect
+        )
 
     def decode(self, embedding, prompts, previous=None):
         self.asked = prompts

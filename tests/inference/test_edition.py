@@ -26,6 +26,11 @@ def test_unpacking_gives_back_what_was_packed(whole):
     assert_equal(unpack(NAME, pack(NAME, whole)), whole)
 
 
+def test_the_shape_of_pixels_is_kept():
+    tall = ImageEmbedding({"a": np.ones(3, np.float32)}, (7, 9), "d", aspect=2.5)
+    assert unpack("name", pack("name", tall)).aspect == 2.5
+
+
 def test_an_embedding_under_another_name_is_refused():
     with pytest.raises(ValueError, match="another key"):
         unpack("1" * 64, pack(NAME, embedding(1)))

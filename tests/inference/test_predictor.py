@@ -1,4 +1,6 @@
+import hashlib
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -73,6 +75,16 @@ def test_a_key_names_plane_window_and_encoder(predictor, model):
     key = predictor.key("f" * 64, Plane(1, 7), Window("lung", -1350.0, 150.0))
     spec = model.spec
     assert key == EmbeddingKey("f" * 64, 1, 7, "-1350.0:150.0", spec.encoder_digest, spec.precision)
+
+
+def test_the_shape_of_pixels_is_part_of_the_key_unless_they_are_square(predictor):
+    plane, window = Plane(1, 7), Window("lung", -1350.0, 150.0)
+    plain = predictor.key("f", plane, window)
+    assert predictor.key("f", plane, window, 1.0).digest == plain.digest
+    assert predictor.key("f", plane, window, 5.0).digest != plain.digest
+    values = {name: getattr(plain, name) for name in plain.__slots__ if name not in ("aspect", "region")}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    assert plain.digest == hashlib.sha256(text.encode()).hexdigest()  # what was stored before stays valid
 
 
 def test_indices_of_numpy_make_the_same_key(predictor):

@@ -13,6 +13,7 @@ from napari_medfm.inference import (
     embed_plane,
     embed_planes,
     order_planes,
+    pixel_aspect,
     schedule,
     slice_image,
 )
@@ -40,6 +41,23 @@ def planes(small_volume):
 
 def embed(predictor, volume, planes):
     return embed_planes(predictor, volume, PRINT, WINDOW, planes)
+
+
+@pytest.mark.parametrize(("axis", "aspect"), [(0, 1.0), (1, 3.0), (2, 3.0)])
+def test_a_model_is_told_how_high_pixels_are(predictor, model, small_volume, axis, aspect):
+    plane = Plane(axis, 5)
+    embedding = embed_plane(predictor, small_volume, PRINT, WINDOW, plane)
+    assert embedding.aspect == pixel_aspect(small_volume, plane) == aspect
+    assert embedding.image_shape == plane.shape(small_volume.shape)
+    list(embed(predictor, small_volume, [plane]))
+    assert model.encoded == 1  # both ask for the same
+
+
+def test_pixels_that_are_nearly_square_are_square():
+    volume = Volume(np.zeros((3, 4, 5)), array_geometry((3, 4, 5), (2.0, 1.02, 1.0)))
+    assert pixel_aspect(volume, Plane(0, 1)) == 1
+    assert pixel_aspect(volume, Plane(1, 1)) == 2
+    assert pixel_aspect(volume, Plane(2, 1)) == pytest.approx(2 / 1.02, abs=1e-4)
 
 
 @given(places, st.sampled_from([-1, 0, 1]))

@@ -338,3 +338,19 @@ def test_of_a_large_image_only_the_part_that_can_be_positive_is_enlarged_with_th
 def test_a_large_image_without_anything_has_an_empty_mask():
     assert not transforms._inside(torch.full((1, 1, 64, 64), -1.0), (1500, 2000)).any()
     assert transforms._inside(torch.full((1, 1, 64, 64), 1.0), (1500, 2000)).all()
+
+
+@pytest.mark.parametrize("kind", [LongestSide, AreaUnit])
+@pytest.mark.parametrize("aspect", [5.0, 3.0, 0.25])
+def test_what_is_round_in_millimetres_is_round_to_the_model(kind, aspect):
+    rows, columns = (40, 160) if aspect > 1 else (160, 40)
+    down, right = (np.arange(rows)[:, None] - 0.45 * rows) * aspect, np.arange(columns)[None] - 0.45 * columns
+    disc = down**2 + right**2 <= 15**2
+    frame = kind((rows, columns), 256, aspect)
+    seen = frame.image(disc.astype(np.uint8) * 255)[0, 0].numpy()
+    bright = np.argwhere(seen > (seen.max() + seen.min()) / 2)
+    high, wide = np.ptp(bright, axis=0) + 1
+    assert high / wide == pytest.approx(1, abs=0.15)
+    middle = np.argwhere(disc).mean(axis=0)[None] + 0.5
+    assert frame.points(middle)[0] - 0.5 == pytest.approx(bright.mean(axis=0)[::-1], abs=2)
+    assert frame.masks(torch.zeros(1, 1, 64, 64)).shape == (1, 1, rows, columns)

@@ -65,7 +65,7 @@ class Room:
         self.live = LiveSegmentation(
             self.session, predictor, lane, window=Window("all", 0.0, 255.0), dispatch=dispatch, proposals=self.proposals
         )
-        self.examples = Examples(self.session, self.live, lane, dispatch)
+        self.examples = Examples(self.session, self.live, lane, dispatch, workshop.library)
         self.adapting = Adapting(self.session, self.live, self.examples, workshop)
         self.filling = Filling(self.session, self.live, self.proposals, workshop)
         self.told, self.failures = [], []
@@ -340,8 +340,15 @@ def test_after_a_restart_the_adapter_is_in_use_again(open_room):
     other = open_room(fingerprint="aa" * 32)
     other.settle(lambda: other.adapting.versions)
     assert other.adapting.in_use is None
-    other.adapting.use(other.adapting.versions[0])
-    other.settle(lambda: other.adapting.in_use is not None)
+    other.settle(lambda: len(other.examples.earlier) == 3)
+    assert not again.examples.earlier
+    other.examples.leave_out(other.examples.earlier[1].shelved.path)
+    other.label(2)
+    other.adapting.adapt(TINY)
+    other.settle(lambda: len(other.adapting.versions) == 2)
+    assert len(other.adapting.versions[0].facts.support) == 3
+    other.adapting.use(next(each for each in other.adapting.versions if each.digest == digest))
+    other.settle(lambda: other.live.predictor.adapters == (digest,))
     assert other.live.predictor.adapters == (digest,)
 
 

@@ -1,4 +1,5 @@
 import sys
+import traceback
 
 import nibabel as nib
 import numpy as np
@@ -100,6 +101,35 @@ def test_nothing_of_the_patient_is_kept(tmp_path):
     shown = repr((volume.name, volume.modality, volume.metadata, volume.geometry))
     assert "CANARY" not in shown
     assert "1970" not in shown
+
+
+@pytest.mark.parametrize(
+    ("fields", "before", "after"),
+    [
+        ({}, b"0.8\\0.7 ", b"CANARY\\1"),
+        ({}, b"MONOCHROME2 ", b"CANARY      "),
+        ({}, b"1.2.840.10008.1.2.1\0", b"1.2.CANARY8.1.2.1\0\0\0"),
+        ({"SeriesNumber": 1234567}, b"1234567 ", b"CANARY  "),
+        ({"RescaleSlope": 1.000001}, b"1.000001", b"CANARY.1"),
+        ({"SpecificCharacterSet": "ISO_IR 100"}, b"ISO_IR 100", b"CANARY 100"),
+        ({"SpacingBetweenSlices": 2.345678}, b"2.345678", b"CANARY  "),
+        ({"Modality": "PTPTPT"}, b"PTPTPT", b"CANARY"),
+    ],
+    ids=["spacing", "photometric", "syntax", "number", "slope", "characters", "unused", "modality"],
+)
+def test_a_name_where_it_does_not_belong_is_quoted_nowhere(tmp_path, caplog, fields, before, after):
+    folder = write_series(tmp_path / "scan", **fields)
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        assert len(before) == len(after)
+        assert before in content
+        file.write_bytes(content.replace(before, after))
+    try:
+        volume = open_volume(folder)
+        shown = repr((volume.name, volume.modality, volume.metadata, volume.geometry))
+    except VolumeError as error:
+        shown = "".join(traceback.format_exception(error))
+    assert "CANARY" not in shown + caplog.text
 
 
 @pytest.mark.parametrize(("signed", "bits"), [(0, 12), (1, 16), (1, 12)])

@@ -118,20 +118,20 @@ class CompactModel:
         return str(self._home.device)
 
     @torch.inference_mode()
-    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
+    def encode(self, image: NDArray[np.uint8], aspect: float = 1.0) -> ImageEmbedding:
         """Encode an image as a whole and keep a picture of it, to look at parts later. See `PromptableModel.encode`.
 
-        ``features`` are float16 (80, 48, 48), ``picture`` is a JPEG of at most 2048 pixels a side.
+        ``features`` are float16 (80, 48, 48), ``picture`` is a JPEG of square pixels, at most 2048 a side.
         """
         check_image(image)
         shape = (image.shape[0], image.shape[1])
-        picture = _reduced(image)
+        picture = _squared(image, aspect)
         whole = View.whole(picture.shape[:2], _SIDE)
         # In C order, which files of arrays expect; the network's own puts channels last.
         found = self._home.run(lambda: self._encode(whole.picture(picture)))
         features = found[0].to(torch.float16).contiguous().cpu().numpy()
         arrays = {"features": features, "picture": _packed(picture)}
-        return ImageEmbedding(arrays, shape, self._spec.encoder_digest)
+        return ImageEmbedding(arrays, shape, self._spec.encoder_digest, aspect=aspect)
 
     @torch.inference_mode()
     def decode(
@@ -380,13 +380,15 @@ def _thumbnail(logits: NDArray[np.float32], whole: View) -> NDArray[np.float32]:
     return square
 
 
-def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture of at most so many pixels a side."""
-    longest = max(image.shape[:2])
-    if longest <= _PICTURE:
+def _squared(image: NDArray[np.uint8], aspect: float) -> NDArray[np.uint8]:
+    """Return a picture of square pixels, as fine as the finer side of the image's, of at most so many a side."""
+    sizes = image.shape[0] * max(aspect, 1.0), image.shape[1] * max(1 / aspect, 1.0)
+    longest = max(sizes)
+    if longest <= _PICTURE and aspect == 1:
         return image
-    rows, columns = (max(1, round(size * _PICTURE / longest)) for size in image.shape[:2])
-    return np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BOX))
+    rows, columns = (max(1, round(size * min(1.0, _PICTURE / longest))) for size in sizes)
+    how = Image.Resampling.BOX if aspect == 1 else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(image).resize((columns, rows), how))
 
 
 def _packed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

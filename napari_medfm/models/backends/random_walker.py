@@ -74,10 +74,15 @@ class RandomWalker:
 
     spec = SPEC
 
-    def encode(self, image: NDArray[np.uint8]) -> ImageEmbedding:
-        """Keep a copy of the image. See `PromptableModel.encode`."""
+    def encode(self, image: NDArray[np.uint8], aspect: float = 1.0) -> ImageEmbedding:
+        """Keep a copy of the image. See `PromptableModel.encode`.
+
+        It walks from pixel to pixel, whatever their shape.
+        """
         check_image(image)
-        return ImageEmbedding({"image": image.copy()}, (image.shape[0], image.shape[1]), SPEC.encoder_digest)
+        return ImageEmbedding(
+            {"image": image.copy()}, (image.shape[0], image.shape[1]), SPEC.encoder_digest, aspect=aspect
+        )
 
     def decode(
         self, embedding: ImageEmbedding, prompts: PromptSet, previous: MaskPrediction | None = None

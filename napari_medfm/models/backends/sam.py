@@ -127,30 +127,32 @@ class SamModel(SamBase):
         """How many images are encoded together, see `EncodesBatches`."""
         return self._batch_size
 
-    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+    def encode_steps(self, image: NDArray[np.uint8], aspect: float = 1.0) -> Generator[None, None, ImageEmbedding]:
         """Encode an image, a block of the encoder at a time. See `EncodesInSteps`."""
-        (embedding,) = yield from self.encode_batch_steps([image])
+        (embedding,) = yield from self.encode_batch_steps([image], aspect)
         return embedding
 
-    def encode_batch_steps(self, images: Sequence[NDArray[np.uint8]]) -> Generator[None, None, list[ImageEmbedding]]:
+    def encode_batch_steps(
+        self, images: Sequence[NDArray[np.uint8]], aspect: float = 1.0
+    ) -> Generator[None, None, list[ImageEmbedding]]:
         """Encode images of one shape together; fewer at a time once memory runs out. See `EncodesBatches`."""
         for image in images:
             check_image(image)
         if len(images) == 1:
-            return (yield from self._encode(images, self._home.run))
+            return (yield from self._encode(images, aspect, self._home.run))
         try:
-            return (yield from self._encode(images, lambda work: work()))
+            return (yield from self._encode(images, aspect, lambda work: work()))
         except torch.OutOfMemoryError:
             self._home.make_room()
         half = self._batch_size = len(images) // 2
-        first = yield from self.encode_batch_steps(images[:half])
-        return [*first, *(yield from self.encode_batch_steps(images[half:]))]
+        first = yield from self.encode_batch_steps(images[:half], aspect)
+        return [*first, *(yield from self.encode_batch_steps(images[half:], aspect))]
 
     def _encode(
-        self, images: Sequence[NDArray[np.uint8]], run: Callable[[Callable[[], Tensor]], Tensor]
+        self, images: Sequence[NDArray[np.uint8]], aspect: float, run: Callable[[Callable[[], Tensor]], Tensor]
     ) -> Generator[None, None, list[ImageEmbedding]]:
         shape = images[0].shape[0], images[0].shape[1]
-        frame = self._frame(shape)
+        frame = self._frame(shape, aspect)
         x = torch.cat([frame.image(image) for image in images])
         for number, block in enumerate(encoder_blocks(self._sam.image_encoder)):
             if number:
@@ -158,7 +160,7 @@ class SamModel(SamBase):
             x = run(partial(self._advance, block, x))
         stored = x.float().cpu().numpy().astype(self._spec.precision)
         digest = self._spec.encoder_digest
-        return [ImageEmbedding({"features": np.ascontiguousarray(one)}, shape, digest) for one in stored]
+        return [ImageEmbedding({"features": np.ascontiguousarray(one)}, shape, digest, aspect=aspect) for one in stored]
 
     @torch.inference_mode()
     def _advance(self, block: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

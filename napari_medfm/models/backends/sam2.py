@@ -130,12 +130,12 @@ class Sam2(SamBase):
     ) -> None:
         super().__init__(sam, entry, device=device, precision=precision, reduced=reduced)
 
-    def encode_steps(self, image: NDArray[np.uint8]) -> Generator[None, None, ImageEmbedding]:
+    def encode_steps(self, image: NDArray[np.uint8], aspect: float = 1.0) -> Generator[None, None, ImageEmbedding]:
         """Encode an image, a block of the encoder at a time. See `EncodesInSteps`."""
         check_image(image)
         shape = (image.shape[0], image.shape[1])
         backbone = self._sam.vision_encoder.backbone
-        pixels = self._frame(shape).image(image)
+        pixels = self._frame(shape, aspect).image(image)
         x = self._advance(partial(_begin, backbone), pixels)
         stages = []
         for number, block in enumerate(backbone.blocks):
@@ -146,7 +146,7 @@ class Sam2(SamBase):
         yield
         levels = self._advance(partial(_pyramid, self._sam), stages)
         stored = [level[0].float().contiguous().cpu().numpy().astype(self._spec.precision) for level in levels]
-        return ImageEmbedding(dict(zip(CHANNELS, stored, strict=True)), shape, self._spec.encoder_digest)
+        return ImageEmbedding(dict(zip(CHANNELS, stored, strict=True)), shape, self._spec.encoder_digest, aspect=aspect)
 
     def _advance(self, block: Callable[[Any], Any], x: Tensor | list[Tensor]) -> Any:
         return self._home.run(lambda: self._run(block, x))

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from suites.backend import PLANE, BackendSuite, click, disc_image, noise_image
 
 from napari_medfm.errors import WeightsError
 from napari_medfm.evaluation import expert_masks
 from napari_medfm.files import sha256_file
+from napari_medfm.inference import pixel_aspect
 from napari_medfm.models import MaskPrediction
 from napari_medfm.models.backends import compact as backend
 from napari_medfm.models.backends.compact import SHA256, WEIGHTS, CompactModel, load
@@ -195,6 +196,24 @@ def test_a_lesion_of_six_pixels_in_a_large_slice_can_be_clicked():
     image = gaussian_filter(image, 0.7).clip(0, 255).astype(np.uint8)
     answer = SHIPPED.decode(SHIPPED.encode(image), PromptSet((click(302, 202),)))
     assert dice(answer.mask, truth) > 0.7
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_thick_slices_are_seen_in_proportion_from_the_other_planes(axis):
+    volume = open_volume(SAMPLES / "abdomen_ct.nii.gz")
+    expert = open_labels(SAMPLES / "abdomen_ct_labels.nii.gz", volume) == 2  # the spleen
+    index = int(expert.sum(axis=tuple({0, 1, 2} - {axis})).argmax())
+    plane = Plane(axis, index)
+    image, truth = automatic_window(volume).to_uint8(volume.plane(plane)), plane.take(expert)
+    aspect = pixel_aspect(volume, plane)
+    assert aspect > 2
+    embedding = SHIPPED.encode(image, aspect)
+    high, wide = SHIPPED.picture(embedding).shape[:2]
+    assert high / wide == pytest.approx(aspect * image.shape[0] / image.shape[1], rel=0.02)
+    deepest = np.unravel_index(distance_transform_edt(truth, (aspect, 1)).argmax(), truth.shape)
+    answer = SHIPPED.decode(embedding, PromptSet((click(*map(float, deepest)),)))
+    assert answer.mask.shape == truth.shape
+    assert dice(answer.mask, truth) > 0.8
 
 
 @pytest.mark.parametrize(("name", "floor"), [("spleen", 0.85), ("left kidney", 0.85)])
