@@ -11,13 +11,14 @@ measured twice: as it is, and with every fourth slice only.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -29,10 +30,19 @@ from scipy.ndimage import binary_dilation, zoom
 from skimage.segmentation import find_boundaries, random_walker
 
 from napari_medfm.evaluation import Case, read_manifest
-from napari_medfm.inference import MemoryStore, Predictor, Proposal, embed_plane, slice_image
+from napari_medfm.inference import MemoryStore, Predictor, embed_plane, slice_image
 from napari_medfm.models import load_model
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet
-from napari_medfm.propagation import Course, KeySlice, Scene, beside, interpolate, keep_connected, propagate
+from napari_medfm.propagation import (
+    KeySlice,
+    Scene,
+    beside,
+    follow,
+    gathered,
+    interpolate,
+    like_its_neighbour,
+    without_denied,
+)
 from napari_medfm.simulation import clicks_to, dice, dsc_auc, next_click, nsd
 from napari_medfm.volume import Plane, Volume, array_geometry, automatic_window, fingerprint, open_labels, open_volume
 
@@ -44,6 +54,8 @@ SUBCORTICAL = frozenset({10, 11, 12, 13, 16, 17, 18, 26, 28, 49, 50, 51, 52, 53,
 SMALLEST = 1000  # voxels
 CLICKS, AREA_CLICKS = 3, 5
 THINNED = 4
+WORST = 8  # pictures that are kept
+LONG = 50  # slices of an object from which on its time counts: what is done once for each object is spread over them
 _STORE = 2 << 30
 _WALKER_VOXELS = 60_000
 
@@ -60,14 +72,15 @@ class Thing:
     truth: Mask
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Result:
     """What became of an object: scores after each click, and those of the others."""
 
-    thing: Thing
+    dataset: str
+    name: str
+    slices: int
     dice: list[float]
     nsd: float
-    found: Mask
     touched: int
     seconds_per_slice: float
     shape_dice: float
@@ -138,9 +151,14 @@ class Annotator:
         point = next_click(self.found[index], truth, clicked, plane)
         if point is None:
             return False
-        self.start.setdefault(index, self.found[index].copy())
-        self.clicks[index].append(point)
-        self.keys[index] = KeySlice(plane, self.answer(plane, self.start[index]))
+        rest = without_denied(self.found[index], point)
+        if rest is None:
+            self.start.setdefault(index, self.found[index].copy())
+            self.clicks[index].append(point)
+            rest = self.answer(plane, self.start[index])
+        else:
+            self.start[index], self.clicks[index] = rest, []
+        self.keys[index] = KeySlice(plane, rest)
         self.propagate(index)
         return True
 
@@ -150,8 +168,11 @@ class Annotator:
         points = self.clicks[plane.index]
         if not drawn and not any(point.positive for point in points):
             return np.zeros_like(start)
-        embedding = self.embedding(plane)
-        return self.predictor.decode(embedding, PromptSet((*drawn, *points))).mask
+        answer = self.predictor.decode(self.embedding(plane), PromptSet((*drawn, *points)))
+        held = np.flatnonzero(self.found.any(axis=(1, 2)))
+        if drawn or len(points) > 1 or not held.size:
+            return answer.mask
+        return like_its_neighbour(answer, self.found[held[np.abs(held - plane.index).argmin()]]).mask
 
     def embedding(self, plane: Plane):
         return embed_plane(self.predictor, self.scene.volume, self.scene.fingerprint, self.scene.window, plane)
@@ -163,9 +184,7 @@ class Annotator:
         for at in indices:
             self.embedding(Plane(0, at))  # embeddings count as cached
         began = time.perf_counter()
-        steps = propagate(self.predictor, self.scene, keys, Course(first, last))
-        proposals = [found for found in steps if isinstance(found, Proposal)]
-        proposals = cleaned(proposals, keys, self.scene.volume)
+        proposals = gathered(follow(self.predictor, self.scene, keys, indices))
         self.seconds += time.perf_counter() - began
         self.slices += len(proposals)
         self.found[first : last + 1] = False
@@ -180,13 +199,8 @@ class Annotator:
         return min(range(len(scores)), key=scores.__getitem__)
 
 
-def cleaned(proposals: list[Proposal], keys: tuple[KeySlice, ...], volume: Volume) -> list[Proposal]:
-    changed = {proposal.plane: proposal for proposal in keep_connected(proposals, keys, volume.geometry)}
-    return [changed.get(proposal.plane, proposal) for proposal in proposals]
-
-
-def segment(predictor: Predictor, thing: Thing, clicks: int, *, walk: bool) -> Result:
-    """Segment an object as a person would, and by the methods it is compared with."""
+def segment(predictor: Predictor, thing: Thing, clicks: int, *, walk: bool) -> tuple[Result, Mask]:
+    """Segment an object as a person would, and by the methods it is compared with; also return what was found."""
     annotator = Annotator(predictor, thing)
     scores: list[float] = []
     after_three = annotator.found
@@ -198,18 +212,11 @@ def segment(predictor: Predictor, thing: Thing, clicks: int, *, walk: bool) -> R
             points = [point for made in annotator.clicks.values() for point in made]
     shape = by_shape(thing)
     walker = walked(thing, points) if walk else None
-    return Result(
-        thing,
-        scores,
-        surface(after_three, thing),
-        after_three,
-        touched,
-        annotator.seconds / max(1, annotator.slices),
-        dice(shape, thing.truth),
-        surface(shape, thing),
-        None if walker is None else dice(walker, thing.truth),
-        dice(from_true_slice(predictor, thing), thing.truth),
-    )
+    slices = int(np.count_nonzero(thing.truth.any(axis=(1, 2))))
+    scored = surface(after_three, thing), touched, annotator.seconds / max(1, annotator.slices)
+    others = dice(shape, thing.truth), surface(shape, thing), None if walker is None else dice(walker, thing.truth)
+    alone = dice(from_true_slice(predictor, thing), thing.truth)
+    return Result(thing.dataset, thing.name, slices, scores, *scored, *others, alone), after_three
 
 
 def from_true_slice(predictor: Predictor, thing: Thing) -> Mask:
@@ -268,10 +275,11 @@ def walked(thing: Thing, points: list[Point]) -> Mask:
 
 
 def measure(run: report.Run) -> None:
-    """Segment objects of every data set, and report medians."""
+    """Segment objects of every data set, and report medians; with ``--state`` what is done is not done again."""
     options = run.options
     predictor = Predictor(load_model(options.model), MemoryStore(_STORE))
-    results: list[Result] = []
+    results = {(each.dataset, each.name): each for each in recorded(options.state)}
+    wanted: list[Result] = []
     seen = {SEEN: (options.seen_images, None)}
     for dataset in (*UNSEEN, SEEN):
         images, objects = (1, 2) if run.quick else seen.get(dataset, (None, options.objects))
@@ -279,20 +287,35 @@ def measure(run: report.Run) -> None:
             for version in (thing, thinned(thing)):
                 if np.count_nonzero(version.truth.any(axis=(1, 2))) < 3:
                     continue
-                clicks = AREA_CLICKS if options.area else CLICKS
-                results.append(segment(predictor, version, clicks, walk=place % options.walk_every == 0))
-                show(results[-1])
-    report_all(run, results)
+                known = results.get((version.dataset, version.name))
+                if known is None:
+                    clicks = AREA_CLICKS if options.area else CLICKS
+                    known, found = segment(predictor, version, clicks, walk=place % options.walk_every == 0)
+                    record(options.state, known)
+                    draw(options.pictures, known, version, found)
+                wanted.append(known)
+                show(known)
+    report_all(run, wanted)
     if options.pictures:
-        options.pictures.mkdir(parents=True, exist_ok=True)
-        for place, result in enumerate(sorted(results, key=lambda found: found.dice[CLICKS - 1])[:8]):
-            draw(result).save(options.pictures / f"worst_{place}.png")
+        for picture in sorted(options.pictures.glob("*.png"))[WORST:]:
+            picture.unlink()
+
+
+def recorded(state: Path | None) -> list[Result]:
+    lines = state.read_text(encoding="utf-8").splitlines() if state is not None and state.is_file() else []
+    return [Result(**json.loads(line)) for line in lines]
+
+
+def record(state: Path | None, result: Result) -> None:
+    if state is not None:
+        with state.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(result)) + "\n")
 
 
 def show(result: Result) -> None:
     scores = " ".join(f"{value:.3f}" for value in result.dice)
     walker = "" if result.walker_dice is None else f", walker {result.walker_dice:.3f}"
-    text = f"{result.thing.dataset}: {result.thing.name}: {scores}, NSD {result.nsd:.3f}, shape {result.shape_dice:.3f}"
+    text = f"{result.dataset}: {result.name}: {scores}, NSD {result.nsd:.3f}, shape {result.shape_dice:.3f}"
     text += f", from the true slice {result.from_true_slice:.3f}"
     print(f"{text}{walker}, {1000 * result.seconds_per_slice:.0f} ms a slice", flush=True)
 
@@ -301,10 +324,11 @@ def report_all(run: report.Run, results: list[Result]) -> None:
     """Report bars over unseen sets, thick and thin slices alike, and every set's medians."""
     sets: dict[str, list[Result]] = defaultdict(list)
     for result in results:
-        sets[result.thing.dataset].append(result)
+        sets[result.dataset].append(result)
     medians = {name: statistics.median(found.dice[CLICKS - 1] for found in group) for name, group in sets.items()}
     run.bar("dice_3_clicks", statistics.mean(medians[name] for name in medians if not name.startswith(SEEN)))
-    run.bar("seconds_100_slices", 100 * statistics.median(result.seconds_per_slice for result in results))
+    long = [found.seconds_per_slice for found in results if found.slices >= LONG]
+    run.bar("seconds_100_slices", 100 * statistics.median(long or [found.seconds_per_slice for found in results]))
     for name, group in sets.items():
         report_set(run, f"{name}{', trained on' if name.startswith(SEEN) else ''} (n = {len(group)})", group)
     run.n = len(results)
@@ -327,20 +351,23 @@ def report_set(run: report.Run, title: str, group: list[Result]) -> None:
     run.detail(f"{title}: slices touched", statistics.mean(found.touched for found in group))
 
 
-def draw(result: Result) -> Image.Image:
-    """Five slices of an object: green what is true, red what was found."""
-    truth, volume = result.thing.truth, result.thing.volume
-    slices = np.flatnonzero((truth | result.found).any(axis=(1, 2)))
-    window = automatic_window(volume)
+def draw(folder: Path | None, result: Result, thing: Thing, found: Mask) -> None:
+    """Five slices of an object, green what is true, red what was found; the file's name begins with Dice."""
+    if folder is None:
+        return
+    slices = np.flatnonzero((thing.truth | found).any(axis=(1, 2)))
+    window = automatic_window(thing.volume)
     panels = []
     for index in np.unique(slices[np.linspace(0, len(slices) - 1, 5).astype(int)]):
-        grey = slice_image(volume, Plane(0, int(index)), window)
+        grey = slice_image(thing.volume, Plane(0, int(index)), window)
         panel = np.repeat(np.stack((grey,) * 3, axis=-1), 3, axis=0).repeat(3, axis=1)
-        for mask, colour in ((truth[index], (0, 255, 0)), (result.found[index], (255, 60, 60))):
+        for mask, colour in ((thing.truth[index], (0, 255, 0)), (found[index], (255, 60, 60))):
             edges = find_boundaries(np.repeat(np.repeat(mask, 3, axis=0), 3, axis=1), mode="inner")
             panel[edges] = colour
         panels.append(panel)
-    return Image.fromarray(np.concatenate(panels, axis=1))
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "".join(sign if sign.isalnum() else "_" for sign in f"{result.dataset} {result.name}")
+    Image.fromarray(np.concatenate(panels, axis=1)).save(folder / f"{result.dice[CLICKS - 1]:.3f}_{name}.png")
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -353,6 +380,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--area", action="store_true", help="five clicks instead of three, for clicks to 0.9 and DSC_AUC"
     )
     parser.add_argument("--walk-every", type=int, default=5, metavar="N", help="every Nth object also by random walker")
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="results are added here, and those in it not made anew"
+    )
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the worst objects here")
 
 

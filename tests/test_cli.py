@@ -35,7 +35,7 @@ from napari_medfm.volume import (
 )
 
 COMMANDS = (
-    *("open", "segment", "demo", "evaluate", "pretrain", "embed"),
+    *("open", "segment", "propagate", "demo", "evaluate", "pretrain", "embed"),
     *("export", "deidentify", "project", "train-check", "models", "session", "cache"),
 )
 LEFT_ORGAN = Plane(0, 5)
@@ -149,6 +149,18 @@ def test_segmenting_from_prompts_writes_labels_that_lie_on_the_image(run_json, i
         "ml": pytest.approx(voxels * 3e-3),
     }
     assert (rows[1]["prompts"], rows[1]["voxels"]) == (0, 0)
+
+
+def test_propagating_carries_objects_from_prompted_slices_through_the_volume(
+    run_json, image, prompts, small_labels, tmp_path
+):
+    output = tmp_path / "labels.nii.gz"
+    rows = run_json("propagate", image, "--prompts", prompts, "-o", output)
+    labels = open_labels(output, open_volume(image))
+    assert dice(labels == 1, small_labels == 3) > 0.8
+    assert [row["voxels"] for row in rows] == [np.count_nonzero(labels == 1), 0]
+    run_json("propagate", image, "--prompts", prompts, "-o", output, "--most", "1")
+    assert np.flatnonzero(open_labels(output, open_volume(image)).any(axis=(1, 2))).tolist() == [4, 5, 6]
 
 
 def test_the_example_in_the_help_is_a_prompts_file_that_can_be_read(run, image, tmp_path):

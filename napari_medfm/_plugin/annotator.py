@@ -26,7 +26,7 @@ from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
 from napari_medfm.inference import EmbeddingProgress, Predictor
-from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals, Teaching
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Propagating, Proposals, Teaching
 from napari_medfm.volume import Plane, Volume, Window
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.workers import Latest
@@ -203,11 +203,13 @@ class Annotator:
         live = LiveSegmentation(session, predictor, lane, dispatch=dispatch, proposals=proposals)
         workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
         contrast = Contrast(self._viewer, layer, self._follow_contrast, linked=self._linked)
-        editing = Editing(self._viewer, session, live, workspace, self._engine.editing, dispatch)
         teaching = Teaching.begin(session, live, proposals, self._engine.workshop(dispatch))
         drawing = Latest(self._engine.files, dispatch)
         control = AdaptingControl(teaching, workspace, self._panel, drawing)
-        self.case = Case(session, proposals, live, workspace, contrast, editing, teaching, control)
+        editing = Editing(self._viewer, session, live, workspace, self._engine.editing, dispatch)
+        propagating = Propagating(session, live, proposals, lane, dispatch)
+        self.case = Case(session, proposals, live, workspace, contrast, editing, propagating, teaching, control)
+        workspace.add_keys({"G": self._panel.propagate.go})
         workspace.bridge.plane_changed.connect(self._panel.set_plane)
         workspace.bridge.layers_removed.connect(self._on_removed)
         workspace.tools.tool_changed.connect(self._panel.set_tool)

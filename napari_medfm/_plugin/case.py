@@ -8,7 +8,7 @@ from napari_medfm._plugin.adapting import AdaptingControl
 from napari_medfm._plugin.editing import Editing
 from napari_medfm._qt import MedfmPanel
 from napari_medfm.inference import Predictor
-from napari_medfm.session import AnnotationSession, LiveSegmentation, Proposals, Teaching
+from napari_medfm.session import AnnotationSession, LiveSegmentation, Propagating, Proposals, Teaching
 
 
 @dataclass(eq=False)
@@ -23,6 +23,7 @@ class Case:
     workspace : Workspace
     contrast : Contrast
     editing : Editing
+    propagating : Propagating
     teaching : Teaching
     adapting : AdaptingControl
     """
@@ -33,6 +34,7 @@ class Case:
     workspace: Workspace
     contrast: Contrast
     editing: Editing
+    propagating: Propagating
     teaching: Teaching
     adapting: AdaptingControl
 
@@ -44,6 +46,7 @@ class Case:
     def close(self) -> None:
         """Take it out of the viewer; the journal holds everything."""
         self.adapting.close()
+        self.propagating.close()
         self.live.close()
         self.editing.close()
         self.contrast.teardown()
@@ -57,6 +60,7 @@ def present(case: Case, panel: MedfmPanel) -> None:
     tools, plane = case.workspace.tools, case.workspace.bridge.plane
     panel.bind(case.session, case.live, case.teaching)
     case.editing.present(panel)
+    panel.bind_propagating(case.session, case.propagating, case.proposals)
     panel.set_volume(case.session.volume)
     panel.set_window(case.live.window)
     panel.set_tool(tools.tool)

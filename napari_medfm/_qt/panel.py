@@ -14,12 +14,13 @@ from napari_medfm._qt.model_section import ModelSection
 from napari_medfm._qt.objects_section import ObjectsSection
 from napari_medfm._qt.progress_section import ProgressSection
 from napari_medfm._qt.prompt_section import PromptSection
+from napari_medfm._qt.propagate_section import PropagateSection
 from napari_medfm._qt.proposals_section import ProposalsSection
 from napari_medfm._qt.resume_bar import ResumeBar
-from napari_medfm._qt.section import Banner, Line, Wiring
+from napari_medfm._qt.section import Banner, Line, Section, Wiring
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import ModelEntry
-from napari_medfm.session import AnnotationSession, Hand, LiveSegmentation, Measures, Teaching
+from napari_medfm.session import AnnotationSession, Hand, LiveSegmentation, Measures, Propagating, Proposals, Teaching
 from napari_medfm.volume import Plane, Volume, Window
 
 _NARROWEST = 280
@@ -104,7 +105,7 @@ class MedfmPanel(QWidget):
         self._wiring = Wiring()
         self.image, self.model, self.prompts = ImageSection(), ModelSection(), PromptSection()
         self.edit, self.objects, self.progress = EditSection(), ObjectsSection(), ProgressSection()
-        self.adapt, self.proposals = AdaptSection(), ProposalsSection()
+        self.propagate, self.adapt, self.proposals = PropagateSection(), AdaptSection(), ProposalsSection()
         self.resume, self.error = ResumeBar(), Banner("warning", dismissable=True)
         self._lay_out()
         self._forward()
@@ -133,10 +134,22 @@ class MedfmPanel(QWidget):
         self.edit.bind(session, hand, window, self._wiring)
         self.objects.bind_measures(measures, self._wiring)
 
+    def bind_propagating(self, session: AnnotationSession, propagating: Propagating, proposals: Proposals) -> None:
+        """Propagate the objects of the session that is shown."""
+        self.propagate.bind(session, propagating, proposals, self._wiring)
+
     def unbind(self) -> None:
         """Let go of the session; nothing of it is shown or held any more."""
         self._wiring.release()
-        for section in (self.prompts, self.edit, self.objects, self.adapt, self.proposals, self.progress):
+        for section in (
+            self.prompts,
+            self.propagate,
+            self.edit,
+            self.objects,
+            self.adapt,
+            self.proposals,
+            self.progress,
+        ):
             section.unbind()
         self.resume.show_read_only("")
         self.error.say("")
@@ -159,7 +172,7 @@ class MedfmPanel(QWidget):
 
     def set_plane(self, plane: Plane) -> None:
         """Show which slice the viewer shows."""
-        for section in (self.image, self.prompts, self.edit, self.objects, self.adapt, self.proposals):
+        for section in (self.image, self.prompts, self.propagate, self.edit, self.objects, self.adapt, self.proposals):
             section.set_plane(plane)
 
     def set_models(self, models: Sequence[ModelEntry], current: str = "") -> None:
@@ -207,21 +220,17 @@ class MedfmPanel(QWidget):
         """Show a failure with its reason and next step until it is dismissed."""
         self.error.say(str(error))
 
+    def _sections(self) -> tuple[Section, ...]:
+        """From top to bottom."""
+        asked = self.image, self.model, self.prompts, self.propagate, self.edit
+        return (*asked, self.objects, self.adapt, self.proposals, self.progress)
+
     def _lay_out(self) -> None:
         body = QWidget()
         sections = QVBoxLayout(body)
         sections.setContentsMargins(6, 4, 6, 4)
         sections.setSpacing(4)
-        for section in (
-            self.image,
-            self.model,
-            self.prompts,
-            self.edit,
-            self.objects,
-            self.adapt,
-            self.proposals,
-            self.progress,
-        ):
+        for section in self._sections():
             sections.addWidget(section)
         sections.addStretch()
         scroll = QScrollArea()
@@ -266,5 +275,15 @@ class MedfmPanel(QWidget):
             (self.resume.answered, self.resume_answered),
         ):
             source.connect(intent)
-        for section in (image, model, prompts, self.edit, objects, self.adapt, self.proposals, progress):
+        for section in (
+            image,
+            model,
+            prompts,
+            self.propagate,
+            self.edit,
+            objects,
+            self.adapt,
+            self.proposals,
+            progress,
+        ):
             section.failed.connect(self.show_error)

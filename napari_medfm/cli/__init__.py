@@ -37,7 +37,8 @@ from napari_medfm.cli.exporting import export, train_check
 from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
 from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.projecting import project_app
-from napari_medfm.cli.prompts_file import FORMAT, read_objects
+from napari_medfm.cli.prompts_file import FORMAT, Wanted, read_objects
+from napari_medfm.cli.propagating import carry_object
 from napari_medfm.cli.replaying import replay
 from napari_medfm.cli.terminal import (
     DAMAGED,
@@ -165,17 +166,37 @@ def segment(  # noqa: PLR0913 - each argument is an option of the command
     if adapter is not None:
         return segment_with_adapter(open_image(image, choice), adapter, output, model, weights, window)
     assert prompts is not None
-    from napari_medfm.evaluation import ask
-    from napari_medfm.session import ObjectClass
-
     volume = open_image(image, choice)
     wanted = read_objects(prompts)
-    kinds = tuple(ObjectClass(name) for name in dict.fromkeys(thing.class_name for thing in wanted) if name)
-    with _conversation(volume, load(model, weights), choose_window(volume, window), kinds) as (session, live):
-        for thing in wanted:
-            number = session.add_object(thing.class_name, thing.name)
-            for prompt in track(thing.prompts, session.state.object(number).name, len(thing.prompts)):
-                ask(live, prompt)
+    view = load(model, weights), choose_window(volume, window)
+    with _conversation(volume, *view, _classes_of(wanted)) as (session, live):
+        _prompt(session, live, wanted)
+        session.save_labels(output)
+        return _objects(session)
+
+
+@app.command(epilog=FORMAT)
+def propagate(  # noqa: PLR0913 - each argument is an option of the command
+    image: Image,
+    output: Output,
+    prompts: Annotated[Path, typer.Option(help="JSON file of objects and their prompts, as shown below.")],
+    most: Annotated[int, typer.Option(min=0, help="Slices beyond the prompts; 0: until the model is unsure.")] = 0,
+    model: ModelName = DEFAULT_MODEL,
+    weights: Weights = None,
+    window: WindowName = "auto",
+    choice: Choice = None,
+) -> list[Row]:
+    """Segment a volume from prompts on a few slices: each object is carried from them into their neighbours.
+
+    The slices with prompts are as 'segment' has them. Those of one object lie across one axis.
+    """
+    volume = open_image(image, choice)
+    wanted = read_objects(prompts)
+    view = load(model, weights), choose_window(volume, window)
+    with _conversation(volume, *view, _classes_of(wanted)) as (session, live):
+        _prompt(session, live, wanted)
+        for number in list(session.state.objects):
+            carry_object(session, live, number, most)
         session.save_labels(output)
         return _objects(session)
 
@@ -299,6 +320,22 @@ def _conversation(
                 yield session, live
             finally:
                 live.close()
+
+
+def _classes_of(wanted: "Sequence[Wanted]") -> "tuple[ObjectClass, ...]":
+    from napari_medfm.session import ObjectClass
+
+    return tuple(ObjectClass(name) for name in dict.fromkeys(thing.class_name for thing in wanted) if name)
+
+
+def _prompt(session: "AnnotationSession", live: "LiveSegmentation", wanted: "Sequence[Wanted]") -> None:
+    """Give the model every prompt of every object."""
+    from napari_medfm.evaluation import ask
+
+    for thing in wanted:
+        number = session.add_object(thing.class_name, thing.name)
+        for prompt in track(thing.prompts, session.state.object(number).name, len(thing.prompts)):
+            ask(live, prompt)
 
 
 def _objects(session: "AnnotationSession") -> list[Row]:

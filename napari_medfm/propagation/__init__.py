@@ -5,20 +5,32 @@ planes; knows nothing of sessions and writes into no label volume.
 """
 
 from napari_medfm.propagation.cleaning import keep_connected
+from napari_medfm.propagation.correcting import like_its_neighbour, without_denied
+from napari_medfm.propagation.crossing import Crossing, agree, cross
+from napari_medfm.propagation.following import follow, gathered
 from napari_medfm.propagation.keys import KeySlice, Stop, StopReason
-from napari_medfm.propagation.propagating import Course, Scene, beside, propagate
+from napari_medfm.propagation.propagating import Course, beside, propagate
+from napari_medfm.propagation.scene import Held, Scene
 from napari_medfm.propagation.shapes import interpolate
 from napari_medfm.propagation.stopping import StopRules
 
 __all__ = [
     "Course",
+    "Crossing",
+    "Held",
     "KeySlice",
     "Scene",
     "Stop",
     "StopReason",
     "StopRules",
+    "agree",
     "beside",
+    "cross",
+    "follow",
+    "gathered",
     "interpolate",
     "keep_connected",
+    "like_its_neighbour",
     "propagate",
+    "without_denied",
 ]

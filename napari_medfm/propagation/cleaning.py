@@ -55,7 +55,19 @@ def _kept(masks: dict[int, Mask], keys: Sequence[KeySlice], geometry: Geometry) 
     first, last = min(masks), max(masks)
     stack = np.zeros((last - first + 1, *plane.shape(geometry.shape)), bool)
     for index, mask in masks.items():
-        stack[index - first] = signed_distance(mask, spacing) > -reach if mask.any() else mask
+        box = _around(mask, [int(reach / step) + 1 for step in spacing])
+        stack[index - first][box] = signed_distance(mask[box], spacing) > -reach
     parts, _ = label(stack, generate_binary_structure(3, 1))
     anchored = np.unique(np.concatenate([parts[key.plane.index - first][key.mask] for key in keys]))
     return {index: np.isin(parts[index - first], anchored[anchored > 0]) for index in masks}
+
+
+def _around(mask: Mask, margin: Sequence[int]) -> tuple[slice, slice]:
+    """The box of a mask and a margin beside it; empty where the mask is."""
+    ends = [np.flatnonzero(mask.any(axis=1 - axis)) for axis in (0, 1)]
+    if not ends[0].size:
+        return slice(0), slice(0)
+    rows, columns = (
+        slice(max(0, int(at[0]) - beside), int(at[-1]) + 1 + beside) for at, beside in zip(ends, margin, strict=True)
+    )
+    return rows, columns

@@ -9,53 +9,16 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
-from napari_medfm.inference import Predictor, slice_image
+from napari_medfm.inference import Predictor
 from napari_medfm.inference.proposals import Mask, Proposal
 from napari_medfm.inference.schedule import embed_plane_steps
 from napari_medfm.propagation.carrying import carry
 from napari_medfm.propagation.keys import KeySlice, Stop, StopReason, check_keys
 from napari_medfm.propagation.prompting import prompts_for
+from napari_medfm.propagation.scene import Scene
 from napari_medfm.propagation.shapes import between, mixed
 from napari_medfm.propagation.stopping import Look, Scale, StopRules, change_of, overlap, reason_to_stop
-from napari_medfm.volume import Plane, Volume, Window
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scene:
-    """What propagation looks at.
-
-    Attributes
-    ----------
-    volume : Volume
-        The image, 3-D.
-    fingerprint : str
-        Of it, see `napari_medfm.volume.fingerprint`; names its embeddings.
-    window : Window
-        What the model sees it through.
-    locked : ndarray of bool, (z, y, x), optional
-        Voxels that belong to others: nothing is proposed there.
-    """
-
-    volume: Volume
-    fingerprint: str
-    window: Window
-    locked: NDArray[np.bool_] | None = None
-
-    def image(self, plane: Plane) -> NDArray[np.uint8]:
-        """Return a slice as the model sees it."""
-        return slice_image(self.volume, plane, self.window)
-
-    def free(self, mask: Mask, plane: Plane) -> Mask:
-        """Return the part of a mask, (rows, columns), that is not locked."""
-        return mask if self.locked is None else mask & ~plane.take(self.locked)
-
-    def scale(self, axis: int) -> Scale:
-        """Return how large things are across an axis."""
-        geometry = self.volume.geometry
-        return Scale(geometry.plane_spacing(Plane(axis)), geometry.spacing[axis])
+from napari_medfm.volume import Plane
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What a person did to an image: objects, prompts and voxels, with undo, in a journal that loses nothing.
 
 `AnnotationSession` is the only mutable owner; `LiveSegmentation` is its conversation with a model, which `Adapting`
-teaches and `Filling` lets look further; `Proposals` keeps what is not accepted yet; `Hand` is that of a person who
-knows better. None of them knows napari, Qt or torch.
+teaches, `Filling` lets look further and `Propagating` carries from slice to slice; `Hand` is that with a person who
+knows better, and `Proposals` keeps what is not accepted yet. None of them knows napari, Qt or torch.
 """
 
 from napari_medfm.session.adapting import Adapting, AdaptingEvents, InUse, Workshop
@@ -12,10 +12,12 @@ from napari_medfm.session.examples import Earlier, Example, Examples
 from napari_medfm.session.filling import Filling, FillingEvents
 from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.hand import Hand, HandEvents
+from napari_medfm.session.keyslices import Reach, key_slices
 from napari_medfm.session.lessons import FillProgress, Glimpse
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.measures import Measures
 from napari_medfm.session.opening import journal_path, set_aside
+from napari_medfm.session.propagating import Propagated, Propagating, PropagatingEvents
 from napari_medfm.session.proposals import Pending, Proposals
 from napari_medfm.session.record import Deed, SessionRecord, read_record
 from napari_medfm.session.replay import Replayed, replay
@@ -57,7 +59,11 @@ __all__ = [
     "Pending",
     "Plan",
     "PredictionRequest",
+    "Propagated",
+    "Propagating",
+    "PropagatingEvents",
     "Proposals",
+    "Reach",
     "Recovery",
     "Replayed",
     "SegmentedObject",
@@ -71,6 +77,7 @@ __all__ = [
     "VerifyReport",
     "Workshop",
     "journal_path",
+    "key_slices",
     "outstanding",
     "read_classes",
     "read_record",

@@ -15,6 +15,7 @@ from napari_medfm.inference import Predictor
 from napari_medfm.models import MaskPrediction
 from napari_medfm.prompts import MaskPrompt, Point, Position, Prompt, PromptSet, check_inside
 from napari_medfm.session.background import Background
+from napari_medfm.session.keyslices import mask_nearby
 from napari_medfm.session.proposals import Proposals
 from napari_medfm.session.questions import Answers, Prediction, Question, View
 from napari_medfm.session.request import PredictionRequest, is_answered, outstanding, places, resolve
@@ -268,7 +269,7 @@ class LiveSegmentation:
             request = resolve(self._session.state, where, object_id=object_id, context=view.context)
             if request is None:
                 continue
-            question = Question(request, view, self._answers.before(request))
+            question = Question(request, view, self._answers.before(request), mask_nearby(self._session, request))
             channel = self._channel(f"click/{request.object_id}/{where.axis}/{where.index}")
             future = question.submit(self._lane, channel, self._on_step)
             self._set_pending({**self._pending, future: request})
@@ -294,7 +295,8 @@ class LiveSegmentation:
             return None
         prompts = self._prompts_before(point.plane).add(point)
         request = PredictionRequest(thing.id if thing else 0, point.plane, prompts, state.image, view.context)
-        return Question(request, view, self._answers.before(request))
+        near = mask_nearby(self._session, request) if thing is not None else None
+        return Question(request, view, self._answers.before(request), near)
 
     def _prompts_before(self, plane: Plane) -> PromptSet:
         """Return the prompts that a click on a plane would be added to."""

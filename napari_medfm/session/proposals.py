@@ -176,7 +176,8 @@ class Proposals:
     def take_up(self, prompt: Prompt) -> None:
         """Accept what a prompt is about to correct: what is proposed on its slice of the object that it goes to.
 
-        While no object is active, that is the one a click points at. The object becomes the active one.
+        While no object is active, that is the one a click points at. The object becomes the active one. A click
+        against the heart of what is proposed takes that away instead, see `napari_medfm.propagation.without_denied`.
 
         Raises
         ------
@@ -187,6 +188,8 @@ class Proposals:
         pending = self._slices[target][prompt.plane] if target is not None else None
         if target is None or pending is None:
             return
+        if isinstance(prompt, Point) and not pending.origin.several and self._deny(target, pending, prompt):
+            return
         found = self._at(target, prompt.plane, prompt.position) if isinstance(prompt, Point) else None
         chosen = pending.proposals if found is None or not pending.origin.several else (found,)
         rest = tuple(each for each in pending.proposals if each not in chosen)
@@ -196,6 +199,22 @@ class Proposals:
         state = self._session.state
         made = set(state.objects) - before
         self._session.set_active(max(made) if made else grower(state, target))
+
+    def _deny(self, target: Target, pending: Pending, click: Point) -> bool:
+        """Let go of the part of a slice's proposal that a click denies; True if nothing is left to take up."""
+        from napari_medfm.propagation import without_denied
+
+        shape = click.plane.shape(self._session.volume.shape)
+        rests = [(each, without_denied(each.to_mask(shape), click)) for each in pending.proposals]
+        if all(rest is None for _, rest in rests):
+            return False
+        kept = [each if rest is None else Proposal.of(each.plane, rest, each.confidence) for each, rest in rests]
+        left = tuple(each for each in kept if not each.is_empty)
+        self._set(target, {click.plane: replace(pending, proposals=left) if left else None})
+        if left:
+            self._accept(target, {click.plane: replace(pending, proposals=left)}, confirmed=(), rest={})
+        self._session.set_active(grower(self._session.state, target))
+        return True
 
     def _meant(self, prompt: Prompt) -> Target | None:
         """What a prompt corrects: proposals for the object that is active, or those that a click points at."""

@@ -6,6 +6,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_medfm.inference import Predictor, VolumePrediction, answer_steps, embed_plane, pixel_aspect
 from napari_medfm.models import MaskPrediction
 from napari_medfm.session.request import PredictionRequest
@@ -71,11 +74,14 @@ class Question:
         Who is asked about which image.
     previous : MaskPrediction, VolumePrediction or None
         The answer that is refined.
+    near : ndarray of bool or None
+        The object on a slice nearby, (rows, columns), which tells what an ambiguous click means.
     """
 
     request: PredictionRequest
     view: View
     previous: Prediction | None
+    near: NDArray[np.bool_] | None = None
 
     def submit(self, lane: Lane, channel: str, told: Callable[[float], None]) -> Future[Any]:
         """Ask on a lane; the future's result is the answer.
@@ -101,7 +107,7 @@ class Question:
         """Embed the slice, unless it is stored, and decode."""
         view = self.view
         embedding = embed_plane(view.predictor, view.volume, view.image, view.window, self.request.plane)
-        return view.predictor.decode(embedding, self.request.prompts, self._last)
+        return self._meant(view.predictor.decode(embedding, self.request.prompts, self._last))
 
     def glimpse(self) -> MaskPrediction | None:
         """Decode if the slice is embedded already; None if not."""
@@ -110,7 +116,16 @@ class Question:
             self.view.image, self.request.plane, self.view.window, pixel_aspect(self.view.volume, self.request.plane)
         )
         embedding = predictor.lookup(key) if predictor.cached(key) else None
-        return None if embedding is None else predictor.decode(embedding, self.request.prompts, self._last)
+        if embedding is None:
+            return None
+        return self._meant(predictor.decode(embedding, self.request.prompts, self._last))
+
+    def _meant(self, prediction: MaskPrediction) -> MaskPrediction:
+        if self.near is None or len(prediction.masks) == 1:
+            return prediction
+        from napari_medfm.propagation import like_its_neighbour
+
+        return like_its_neighbour(prediction, self.near)
 
     @property
     def _last(self) -> MaskPrediction | None:

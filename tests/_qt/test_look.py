@@ -14,10 +14,11 @@ from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.main_thread import MainThreadDispatcher
 from napari_medfm._qt.section import Line, Paragraph
 from napari_medfm.errors import WeightsError
-from napari_medfm.inference import EmbeddingProgress
-from napari_medfm.models import available_models
+from napari_medfm.inference import EmbeddingProgress, Predictor
+from napari_medfm.models import available_models, load_model
 from napari_medfm.prompts import Box, Point, Scribble
-from napari_medfm.session import Extent, Hand, Measures
+from napari_medfm.propagation import Stop
+from napari_medfm.session import Extent, Hand, LiveSegmentation, Measures, Propagated, Propagating, Proposals
 from napari_medfm.volume import PRESETS, Plane
 from napari_medfm.workers import Lane
 
@@ -45,6 +46,11 @@ def panel(qtbot, session, small_volume):
     lane, dispatch = Lane("editing"), MainThreadDispatcher()
     hand, measures = Hand(session, lane, dispatch), Measures(session, lane, dispatch)
     panel.bind_editing(session, hand, measures, lambda: PRESETS["abdomen"])
+    live = LiveSegmentation(session, Predictor(load_model("random_walker")), lane, dispatch=dispatch)
+    proposals = Proposals(session)
+    propagating = Propagating(session, live, proposals, lane, dispatch)
+    panel.bind_propagating(session, propagating, proposals)
+    propagating.events.finished.emit(Propagated(4, 23, (Stop(HERE, "empty"), Stop(HERE, "brightness"))))
     panel.edit.expand(animate=False)
     panel.set_images([LONG], LONG)
     panel.set_volume(small_volume)
@@ -57,6 +63,9 @@ def panel(qtbot, session, small_volume):
     panel.offer_resume(3, datetime(2026, 11, 5, 14, 7))
     yield panel
     panel.unbind()
+    propagating.close()
+    live.close()
+    proposals.close()
     hand.close()
     measures.close()
     lane.close()

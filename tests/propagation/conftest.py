@@ -3,7 +3,7 @@ import pytest
 
 from napari_medfm.inference import MemoryStore, Predictor
 from napari_medfm.models.backends import random_walker
-from napari_medfm.propagation import KeySlice, Scene
+from napari_medfm.propagation import Held, KeySlice, Scene
 from napari_medfm.volume import Plane, Volume, Window, array_geometry
 
 
@@ -19,7 +19,8 @@ def scene_of(truth, spacing=(1.0, 1.0, 1.0), locked=None):
     noise = np.random.default_rng(0).normal(0, 8, truth.shape)
     array = np.where(truth, 180.0, 60.0) + noise
     volume = Volume(array, array_geometry(truth.shape, spacing))
-    return Scene(volume, "f" * 64, Window("custom", 0.0, 255.0), locked)
+    held = () if locked is None else (Held(tuple(slice(0, size) for size in truth.shape), locked),)
+    return Scene(volume, "f" * 64, Window("custom", 0.0, 255.0), held)
 
 
 def key(truth, index, axis=0):

@@ -42,6 +42,7 @@ _SIDE = 192
 _CELLS = _SIDE // MAP_STRIDE
 _MARGIN, _SMALLEST = 2.0, 48  # of a square around an object: in sides of the object, in pixels at least
 _FIRST_MARGIN, _BOX_MARGIN = 2.5, 4.0  # after a lone click, and around a box alone: less is known of the object
+_UNSURE, _NEAR = 0.6, 0.25  # a lone click answered worse than this is looked at again, in this share of the picture
 _PICTURE = 2048  # pixels of the longer side that are kept of an image
 _QUALITY = 95  # of the JPEG that is kept, chroma not thinned out
 _KEPT = 32  # squares, 0.7 MB each
@@ -163,6 +164,14 @@ class CompactModel:
             return self._look(scene, scene.view(known), known)[:1]
         if scene.prompts.box is not None:  # which says where to look
             return self._look(scene, scene.view(scene.nothing, _BOX_MARGIN), None)
+        answers = self._from_afar(scene)
+        if not scene.ambiguous or answers[0].quality >= _UNSURE:
+            return answers
+        nearer = self._look(scene, scene.near, None)[0]
+        return sorted([nearer, *answers], key=lambda answer: -answer.quality)
+
+    def _from_afar(self, scene: "_Scene") -> list["_Answer"]:
+        """The answers on the whole picture, the best one finer if it is small."""
         first = self._look(scene, scene.whole, None)
         guess = first[0].logits > 0
         view = scene.view(guess, _FIRST_MARGIN)
@@ -286,6 +295,14 @@ class _Scene:
     @property
     def is_drawn(self) -> bool:
         return all(isinstance(prompt, MaskPrompt) for prompt in self.prompts)
+
+    @property
+    def near(self) -> View:
+        """The view of what was pointed at and little beside it."""
+        smallest = max(_SMALLEST, round(_NEAR * max(self.shape)))
+        pointed = self._maps.corners
+        assert pointed is not None
+        return View.around(pointed, self.shape, _SIDE, margin=1.0, smallest=smallest)
 
     @property
     def nothing(self) -> NDArray[np.bool_]:

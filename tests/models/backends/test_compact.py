@@ -161,7 +161,7 @@ def test_other_weights_of_the_same_network_can_be_loaded(tmp_path):
     save_file({name: tensor.half().contiguous() for name, tensor in NETWORK.state_dict().items()}, path)
     model = load(path, device="cpu")
     image, _ = disc_image()
-    prompts = PromptSet((click(30, 36),))
+    prompts = PromptSet((click(30, 36), click(8, 8)))  # of a lone click, candidates that are alike may change places
     there = model.decode(model.encode(image), prompts)
     here = MODEL.decode(MODEL.encode(image), prompts)
     assert there.low_res == pytest.approx(here.low_res, abs=0.2)
