@@ -331,6 +331,7 @@ def test_teardown_leaves_the_image_and_nothing_of_ours(headless):
     headless.workspace.tools.select("brush")
     headless.live.close()
     headless.workspace.teardown()
+    headless.proposals.close()
     headless.closed = True
     assert list(viewer.layers) == [headless.image]
     assert not any("medfm" in repr(callback) for callback in every_callback(viewer, headless.objects))

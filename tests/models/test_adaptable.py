@@ -120,7 +120,7 @@ def test_a_model_with_the_same_decoder_answers_alike(model):
 
 def test_changing_a_decoder_leaves_the_model_as_it_was(model):
     embedding = model.encode(IMAGE)
-    click = PromptSet((Point(PLANE, (20.0, 24.0)),))
+    click = PromptSet((Point(PLANE, (20.0, 24.0)), Point(PLANE, (24.0, 28.0))))
     before = model.decode(embedding, click).low_res
     decoder = model.trainable_decoder()
     moved = {name: each.detach() + 0.5 for name, each in decoder.module.named_parameters() if each.requires_grad}
