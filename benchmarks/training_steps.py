@@ -132,7 +132,7 @@ def measure(run: report.Run) -> None:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=60.0, help="time that adapting may take")
+    parser.add_argument("--seconds", type=float, help="time that adapting may take; by default the model's own")
 
 
 if __name__ == "__main__":

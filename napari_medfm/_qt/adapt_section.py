@@ -9,7 +9,13 @@ from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QLabel, QListWidget, QListWidgetItem, QProgressBar, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
-from napari_medfm._qt.adapt_words import describe_licence, describe_readout, describe_training, describe_version
+from napari_medfm._qt.adapt_words import (
+    NO_NEGATIVE,
+    describe_licence,
+    describe_readout,
+    describe_training,
+    describe_version,
+)
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.section import Line, Paragraph, Section, Wiring, caption, choice, row
 from napari_medfm.errors import MedfmError
@@ -287,7 +293,8 @@ class AdaptSection(Section):
         if teaching.adapting.offered:
             return f"{len(teaching.examples.chosen)} slices are complete: adapt the model, and it fills the rest."
         if known is not None:
-            return describe_readout(known.listed.facts)
+            alone = teaching.session.volume.ndim == 3 and not teaching.examples.negatives
+            return describe_readout(known.listed.facts) + (f" {NO_NEGATIVE}" if alone else "")
         return f"Label {teaching.class_name or 'a structure'} on three slices or more, far apart, then adapt."
 
     def _show_switch(self) -> None:

@@ -15,6 +15,10 @@ _PHASES = {
     "settle": "Learning from that slice, too",
 }
 
+NO_NEGATIVE = "It saw no slice without it: say with D that one or two hold none, or it may find it elsewhere, too."
+    "It saw no slice without it: say with D of two or more that they hold none, or it may find it elsewhere, too."
+)
+
 
 def describe_training(progress: "Progress") -> str:
     """Return what training is at, and how long it takes."""

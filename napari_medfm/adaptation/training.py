@@ -42,8 +42,8 @@ class Recipe:
     ----------
     seed : int
         Of all draws: equal seeds on one machine give equal adapters, unless time runs out.
-    seconds : float
-        Of work there are; training ends in time with what it has.
+    seconds : float, optional
+        Of work there are; training ends in time with what it has. By default the model's `Adaptable.patience`.
     copies : int
         Altered copies of each slice that are embedded, where embeddings keep the picture.
     mirrored : bool
@@ -55,7 +55,7 @@ class Recipe:
     """
 
     seed: int = 0
-    seconds: float = 60.0
+    seconds: float | None = None
     copies: int = 8
     mirrored: bool = False
     head_steps: int = 110
@@ -120,7 +120,7 @@ class Adaptation:
         self._store = store
         self._judged = support.split(turn)[1]
         self._stopping = threading.Event()
-        self._clock = Clock(self._recipe.seconds, _planned(self._recipe, support))
+        self._clock = Clock(self._recipe.seconds or model.patience, _planned(self._recipe, support))
         self._trained = 0
         self._prototypes: Prototypes | None = None
         self._head_dice: float | None = None

@@ -157,6 +157,10 @@ class Adaptable(PromptableModel, Protocol):
     Called from the device lane only, like everything else of a model.
     """
 
+    @property
+    def patience(self) -> float:
+        """Seconds that adapting may take on two cores, so that a person waits for it."""
+
     def picture(self, embedding: ImageEmbedding) -> NDArray[np.uint8] | None:
         """Return the image, perhaps smaller, (rows, columns[, 3]); None if embeddings do not keep it."""
 

@@ -25,6 +25,8 @@ from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import state_digest
 from napari_medfm.prompts import PromptSet
 
+_PATIENCE = 80.0  # s: a step of its decoder takes about half of one on a CPU
+
 
 class SamBase(ABC):
     """A network with an image encoder, a prompt encoder and a mask decoder as a `PromptableModel`.
@@ -94,6 +96,11 @@ class SamBase(ABC):
         order = torch.argsort(qualities, descending=True, stable=True)[: None if inputs.ambiguous else 1]
         best_first = (masks[order], low_res[order], qualities[order].clamp(0, 1))
         return MaskPrediction(*(tensor.cpu().numpy() for tensor in best_first))
+
+    @property
+    def patience(self) -> float:
+        """Seconds that adapting may take. See `Adaptable`."""
+        return _PATIENCE
 
     def picture(self, embedding: ImageEmbedding) -> None:  # noqa: B027  # nothing is the answer
         """Return nothing: embeddings do not keep the image. See `Adaptable`."""

@@ -133,6 +133,11 @@ class Examples:
         return sum(each.is_positive for each in self.chosen)
 
     @property
+    def negatives(self) -> int:
+        """How many of them do not."""
+        return len(self.chosen) - self.positives
+
+    @property
     def earlier(self) -> tuple[Earlier, ...]:
         """Slices of earlier images that were learned from, newest first."""
         return self._earlier

@@ -10,6 +10,7 @@ from qtpy.QtGui import QImage
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QScrollArea
 
+from napari_medfm._qt.adapt_words import NO_NEGATIVE
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm.adaptation import Recipe
 from napari_medfm.session import Extent
@@ -68,6 +69,7 @@ def taught(shared_room, small_labels):
 def test_what_was_learned_is_told_in_plain_words(taught):
     text = taught.panel.adapt.training.text()
     assert "which it had not seen" in text
+    assert text.endswith(NO_NEGATIVE) == (not taught.case.teaching.examples.negatives)
     assert "active" in text or "answers now" in text
     assert "compact" in taught.panel.adapt.licence.text()
     assert not taught.panel.adapt.bar.isVisible()

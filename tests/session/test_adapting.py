@@ -144,7 +144,7 @@ def test_only_slices_that_were_marked_are_learned_from(room):
     room.session.write_voxels(number, np.s_[5:6, 0:72, 0:96], TRUTH[5:6])
     room.session.confirm_slice("bright", Plane(0, 7))
     assert [each.plane.index for each in room.examples.items] == [2, 7]
-    assert room.examples.positives == 1
+    assert (room.examples.positives, room.examples.negatives) == (1, 1)
     np.testing.assert_array_equal(room.examples.items[0].labelled.labels > 0, TRUTH[2])
     room.settle(lambda: room.examples.items[0].picture is not None)
     picture = room.examples.items[0].picture

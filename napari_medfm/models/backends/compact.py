@@ -48,6 +48,7 @@ _QUALITY = 95  # of the JPEG that is kept, chroma not thinned out
 _KEPT = 32  # squares, 0.7 MB each
 _OUTSIDE = -12.0  # logit where nothing was looked at
 _SURE = 7.0  # logit of what was drawn
+_PATIENCE = 20.0  # s that adapting may take
 
 
 def load(
@@ -202,6 +203,11 @@ class CompactModel:
         image = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self._home.device, torch.float32)
         features: Tensor = self._network.encoder((image / 127.5 - 1).contiguous(memory_format=torch.channels_last))
         return features
+
+    @property
+    def patience(self) -> float:
+        """Seconds that adapting may take. See `Adaptable`."""
+        return _PATIENCE
 
     def picture(self, embedding: ImageEmbedding) -> NDArray[np.uint8]:
         """Return the picture that is kept of the image. See `Adaptable`."""
