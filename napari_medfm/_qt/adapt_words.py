@@ -16,8 +16,6 @@ _PHASES = {
 }
 
 NO_NEGATIVE = "It saw no slice without it: say with D that one or two hold none, or it may find it elsewhere, too."
-    "It saw no slice without it: say with D of two or more that they hold none, or it may find it elsewhere, too."
-)
 
 
 def describe_training(progress: "Progress") -> str:
