@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
 from napari_medfm.errors import MedfmError, ModelError
 from napari_medfm.prompts import Position, Prompt
@@ -112,9 +113,9 @@ def segment_like_expert(
 ) -> Iterator[ObjectScore]:
     """Segment one object per class by simulated prompts, on every axial slice that the expert marked.
 
-    On each slice the robot draws a hurried box, then clicks where the error is deepest (RITM's
-    rule) until the mask is good enough or its clicks are spent. Objects are done in the order
-    given and accepted.
+    On each slice the robot draws a hurried box, unless there are several pieces, which nobody would box
+    together; then it clicks where the error is deepest (RITM's rule) until the mask is good enough or its
+    clicks are spent. Objects are done in the order given and accepted.
 
     Parameters
     ----------
@@ -165,15 +166,18 @@ def _segment_slice(
     rng: np.random.Generator,
 ) -> None:
     number = session.state.object().id
-    prompt: Prompt | None = noisy_box(truth, rng, plane)
+    _, pieces = label(truth)
+    box = noisy_box(truth, rng, plane) if pieces == 1 else None
+    if box is not None:
+        ask(live, box)
     clicked: list[Position] = []
-    while prompt is not None:
-        ask(live, prompt)
+    while len(clicked) < clicks:
         mask = session.object_mask(number, plane)
-        if iou(mask, truth) >= enough or len(clicked) == clicks:
+        click = next_click(mask, truth, clicked, plane) if iou(mask, truth) < enough else None
+        if click is None:
             return
-        prompt = click = next_click(mask, truth, clicked, plane)
-        clicked += [] if click is None else [click.position]
+        ask(live, click)
+        clicked.append(click.position)
 
 
 def _dice(session: AnnotationSession, object_id: int, truth: Mask) -> float:

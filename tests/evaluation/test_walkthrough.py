@@ -116,3 +116,12 @@ def test_a_model_that_fails_is_heard(session, lane):
     session.add_object()
     with pytest.raises(ModelError, match="broken: cannot encode"):
         ask(live, Point(Plane(0, 6), (24.0, 20.0)))
+
+
+def test_several_pieces_on_a_slice_are_clicked_not_boxed_together(session, live, small_labels):
+    truth = np.zeros(small_labels.shape, bool)
+    truth[5, 4:14, 4:14] = truth[5, 26:36, 26:36] = truth[6, 4:14, 4:14] = True
+    (score,) = segment_like_expert(session, live, {"other": truth}, clicks=2)
+    prompts = session.state.object(score.object_id).prompts
+    assert [prompt.kind for prompt in prompts.in_plane(Plane(0, 5))] == ["point", "point"]
+    assert prompts.in_plane(Plane(0, 6))[0].kind == "box"
