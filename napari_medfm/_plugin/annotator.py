@@ -160,7 +160,7 @@ class Annotator:
             self._reading.ask(partial(identify, volume), self._show_beside, self._failed)
             return
         self._close_case()
-        self._panel.set_volume(volume)
+        self._panel.set_volume(volume, ready=False)
         self._opening.begin(volume)
 
     def _show_beside(self, known: tuple[Volume, str]) -> None:

@@ -50,16 +50,20 @@ class ImageSection(Section):
             self.images.setCurrentIndex(self.images.findText(current))
         self.images.setEnabled(bool(names))
 
-    def set_volume(self, volume: Volume | None) -> None:
-        """Show size, spacing and doubts about the geometry."""
+    def set_volume(self, volume: Volume | None, *, ready: bool = True) -> None:
+        """Show size, spacing and doubts about the geometry; until it is ready, nothing else is known of it."""
         self._volume = volume
         self.facts.setText(describe_volume(volume))
         self.doubts.say("\n".join(geometry_doubts(volume)))
-        has_window = volume is not None and not volume.is_rgb
+        has_window = ready and volume is not None and not volume.is_rgb
         for control in (self.presets, self.window_level, self.window_width, self.link):
             control.setEnabled(has_window)
-        self.cycle.setEnabled(volume is not None and volume.ndim == 3)
+        self.cycle.setEnabled(ready and volume is not None and volume.ndim == 3)
         self.set_plane(self._plane)
+        if not ready:
+            self.plane.setText("")
+            for shown in (self.window_level, self.window_width):
+                shown.clear()
 
     def set_window(self, window: Window) -> None:
         """Show the window in use."""

@@ -158,9 +158,9 @@ class MedfmPanel(QWidget):
         """List the images to choose from, and which one is in use."""
         self.image.set_images(names, current)
 
-    def set_volume(self, volume: Volume | None) -> None:
-        """Show size, spacing and doubts about the geometry of the image in use."""
-        self.image.set_volume(volume)
+    def set_volume(self, volume: Volume | None, *, ready: bool = True) -> None:
+        """Show size, spacing and doubts about the geometry of the image in use, or of one that is being opened."""
+        self.image.set_volume(volume, ready=ready)
 
     def set_window(self, window: Window) -> None:
         """Show the intensity window in use."""

@@ -130,3 +130,16 @@ def test_the_plane_is_told_by_name_and_counted_from_one(section, small_volume):
 def test_cycling_the_planes_is_an_intent(qtbot, section):
     with qtbot.waitSignal(section.plane_cycle_requested):
         section.cycle.click()
+
+
+def test_of_an_image_that_is_being_opened_only_its_size_is_known(section, small_volume):
+    section.set_volume(small_volume, ready=False)
+    assert "64" in section.facts.text()
+    assert not section.window_level.isEnabled()
+    assert not section.cycle.isEnabled()
+    assert section.plane.text() == section.window_level.cleanText() == section.window_width.cleanText() == ""
+    section.set_volume(small_volume)
+    section.set_window(PRESETS["abdomen"])
+    section.set_plane(Plane(0, 2))
+    assert section.window_level.isEnabled()
+    assert (section.window_level.cleanText(), section.plane.text()) == ("40", "Axial 3 of 12")
