@@ -10,10 +10,10 @@ import difflib
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, Self
 
 from napari_medfm.errors import ModelError, UnknownModelError
 from napari_medfm.models.base import ModelFacts, PromptableModel
@@ -48,6 +48,10 @@ class ModelEntry:
     factory: str
     facts: ModelFacts
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def renamed(self, name: str, title: str) -> Self:
+        """Return it under a name and a title of one's own, where they are not empty."""
+        return replace(self, name=name or self.name, facts=replace(self.facts, title=title or self.facts.title))
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

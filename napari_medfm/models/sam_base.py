@@ -3,7 +3,6 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -184,9 +183,3 @@ class SamBase(ABC):
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._home.device.type, torch.bfloat16, enabled=self._reduced)
-
-
-def renamed(family: ModelEntry, name: str, title: str) -> ModelEntry:
-    """Return an entry under a name and a title of one's own, where they are given."""
-    facts = replace(family.facts, title=title or family.facts.title)
-    return replace(family, name=name or family.name, facts=facts)

@@ -18,7 +18,7 @@ from napari_medfm.models.base import ImageEmbedding
 from napari_medfm.models.checks import check_image
 from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.sam_attention import fuse_attention
-from napari_medfm.models.sam_base import SamBase, renamed
+from napari_medfm.models.sam_base import SamBase
 from napari_medfm.models.sam_decoder import SamDecoder
 from napari_medfm.models.sam_layouts import CHANNELS, Vit, assemble, build, encoder_blocks
 from napari_medfm.models.sam_prompts import DecoderInputs
@@ -68,7 +68,7 @@ def load(
     family = SAM_FAMILY[model]
     weights = weights or weights_of(family)
     sam = build(load_state_dict(weights, sha256=sha256), Path(weights).name)
-    return SamModel(sam, renamed(family, name, title), device=device, precision=precision)
+    return SamModel(sam, family.renamed(name, title), device=device, precision=precision)
 
 
 def build_small_sam(seed: int = 0, image_size: int = 256, *, width: int = 64, depth: int = 2, heads: int = 2) -> Sam:

@@ -20,7 +20,7 @@ from napari_medfm.models.recipes import RECIPES
 from napari_medfm.models.registry import ModelEntry
 from napari_medfm.models.sam2_layout import CHANNELS, Hiera, assemble, build, networks
 from napari_medfm.models.sam2_training import Sam2Trainable, join
-from napari_medfm.models.sam_base import SamBase, renamed
+from napari_medfm.models.sam_base import SamBase
 from napari_medfm.models.sam_prompts import DecoderInputs
 from napari_medfm.models.transforms import Frame
 from napari_medfm.models.weights import load_state_dict, weights_of
@@ -70,7 +70,7 @@ def load(
     weights = weights or weights_of(family)
     side = RECIPES[family.facts.recipe].side
     sam = build(load_state_dict(weights, sha256=sha256), side, Path(weights).name)
-    return Sam2(sam, renamed(family, name, title), device=device, precision=precision)
+    return Sam2(sam, family.renamed(name, title), device=device, precision=precision)
 
 
 def build_small_sam2(seed: int = 0, side: int = 128) -> Any:

@@ -75,10 +75,7 @@ def load(
     with torch.device("meta"):
         network = _network_of(tensors)
     fit(network, tensors, Path(weights).name)
-    facts = replace(VISTA_3D.facts, title=title or VISTA_3D.facts.title)
-    return Vista3d(
-        network, replace(VISTA_3D, name=name or VISTA_3D.name, facts=facts), device=device, precision=precision
-    )
+    return Vista3d(network, VISTA_3D.renamed(name, title), device=device, precision=precision)
 
 
 def build_small_vista3d(seed: int = 0) -> VISTA3D:
