@@ -11,6 +11,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QTableView
 
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
+from napari_medfm._qt.section import Section
 from napari_medfm.errors import SessionError
 from napari_medfm.inference import Predictor
 from napari_medfm.models import available_models, load_model
@@ -182,7 +183,7 @@ def test_a_panel_that_nobody_holds_is_gone(qtbot, session):
 
 
 def test_no_part_hides_a_method_of_qt_behind_its_name(panel):
-    for widget in (panel, panel.image, panel.model, panel.prompts, panel.objects, panel.progress, panel.resume):
+    for widget in (panel, panel.resume, *panel.findChildren(Section)):
         inherited = {name for base in type(widget).__mro__[1:] for name in vars(base)}
         assert not inherited & {name for name, part in vars(widget).items() if isinstance(part, QObject)}, widget
 
