@@ -85,7 +85,7 @@ def segment_with_adapter(
     steps = fill(adapted, planes, lambda plane: embed_plane(predictor, volume, digest, seen, plane))
     filled = list(track(steps, adapter.facts.structure, len(planes)))
     if volume.ndim == 3:
-        filled = cleaned(filled, volume.spacing, parts=None if adapter.facts.scattered else 1)
+        filled = cleaned(filled, volume.spacing, parts=adapter.facts.parts)
     found = np.stack([each.mask for each in filled])
     write_labels(output, (found if volume.ndim == 3 else found[0]).astype(np.uint8), volume.geometry)
     held = [each for each in filled if each.proposals]
