@@ -29,7 +29,7 @@ R = TypeVar("R")
 _PATIENCE = 20  # seconds in which a cluster has to answer
 _QUIET = logging.CRITICAL + 1  # what Dask logs may name files
 # Nobody needs its pages, which any program of this machine could read.
-_NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+_NO_PAGES: dict[str, Any] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 _THREADS = ("MEDFM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _alone = threading.Lock()
@@ -55,9 +55,7 @@ class Outcome(Generic[R]):
     problem: str = ""
 
 
-def spread(
-    work: Callable[[C], R], cases: Sequence[C], *, jobs: int = 1, cluster: str = ""
-) -> Iterator[Outcome[R]]:
+def spread(work: Callable[[C], R], cases: Sequence[C], *, jobs: int = 1, cluster: str = "") -> Iterator[Outcome[R]]:
     """Do the same for every case, and yield what became of each as soon as it is done, in any order.
 
     A case that fails stops no other, whatever it raises. Where a worker process ends under a case (killed, out of
@@ -122,7 +120,9 @@ def _attempt(work: Callable[[C], R], case: C) -> tuple[R | None, str]:
             return None, str(error)
         except Exception as error:  # noqa: BLE001 - one case never stops the others
             place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"  # no values: they name patients
+            where = (
+                f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"  # no values: they name patients
+            )
             _log.warning("unexpected %s", where)
             return None, f"unexpected {where}. Please report it."
 
