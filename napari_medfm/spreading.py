@@ -120,9 +120,8 @@ def _attempt(work: Callable[[C], R], case: C) -> tuple[R | None, str]:
             return None, str(error)
         except Exception as error:  # noqa: BLE001 - one case never stops the others
             place = traceback.extract_tb(error.__traceback__)[-1]
-            where = (
-                f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"  # no values: they name patients
-            )
+            # No message and no values: they may name a patient.
+            where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
             _log.warning("unexpected %s", where)
             return None, f"unexpected {where}. Please report it."
 
