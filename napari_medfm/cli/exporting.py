@@ -61,9 +61,10 @@ def export(  # noqa: PLR0913 - each argument is an option of the command
 ) -> list[Row]:
     """Make a training set of the annotated images of a folder, checked after writing.
 
-    Of a project, what is done or reviewed is exported. Cases are numbered: names of files may hold names of patients. Who is the same patient is told by the id in DICOM
-    files, else found in the file's name by --patients; where that finds nothing, every image counts as a patient of
-    its own. Voxels of slices that nobody marked as looked at are to be ignored in training, unless --complete.
+    Of a project, what is done or reviewed is exported. Cases are numbered: names of files may hold names of
+    patients. Who is the same patient is told by the id in DICOM files, else found in the file's name by --patients;
+    where that finds nothing, every image counts as a patient of its own. Voxels of slices that nobody marked as
+    looked at are to be ignored in training, unless --complete.
     """
     from napari_medfm.export import Facts, Options, export_dataset, find_exporter
 
