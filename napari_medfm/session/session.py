@@ -1,13 +1,12 @@
 """The annotation session: the only mutable owner of what a person did to one image."""
 
 import json
-import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +22,14 @@ from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.history import History
 from napari_medfm.session.ledger import NO_STEP, Draft, Ledger, Outcome
 from napari_medfm.session.patches import bounds
+from napari_medfm.session.plans import Plan, Work, authorship, worked_out
 from napari_medfm.session.request import PredictionRequest
-from napari_medfm.session.shaping import Plan, Shaping, SliceChange
+from napari_medfm.session.shaping import Shaping, SliceChange
 from napari_medfm.session.state import CommitPolicy, Extent, ObjectClass, SessionState
 from napari_medfm.session.voxels import Labels, frozen
 from napari_medfm.volume import Plane, Region, Volume, write_labels
+
+T = TypeVar("T")
 
 
 class AnnotationSession:
@@ -351,8 +353,7 @@ class AnnotationSession:
         bool
             False, and nothing changed, if the answer comes too late to be right.
         """
-        known = float(quality) if math.isfinite(quality) else 0.0
-        facts = {"model": model, "model_digest": model_digest, "quality": known, "adapters": list(adapters)}
+        facts = authorship(model, model_digest, quality, adapters)
         self._check_writable()
         draft = drafts.answer(self.state, self._ledger.voxels, self.history, request, mask, facts, box)
         if draft is not None:
@@ -421,10 +422,15 @@ class AnnotationSession:
         """
         self._commit(self._brushed(object_id, region, mask, add, inside))
 
-    def work_out(self, shaping: Shaping) -> Plan:
-        """Work out what an editing operation would do; nothing is changed.
+    def work_out(self, work: Work[T]) -> T:
+        """Work out what an editing operation, or an answer, would do; nothing is changed.
 
         May be called from any thread: if the session changes meanwhile, `carry_out` will refuse the plan.
+
+        Parameters
+        ----------
+        work : Shaping or Answering
+            What to work out.
 
         Raises
         ------
@@ -433,7 +439,7 @@ class AnnotationSession:
         SessionError
             There is no such object or class.
         """
-        return shaping.plan(self._ledger, self.volume.geometry)
+        return worked_out(work, self._ledger, self.volume.geometry)
 
     def glance(self, shaping: Shaping, plane: Plane) -> SliceChange:
         """Work out what an editing operation would do to one slice; otherwise as `work_out`."""
@@ -442,7 +448,7 @@ class AnnotationSession:
     def carry_out(self, plan: Plan) -> bool:
         """Do what `work_out` found, as one undo step; False, and nothing changes, if anything happened since."""
         self._check_writable()
-        current = plan.head == self._ledger.journal.head[0]
+        current = plan.revision == self._ledger.revision
         if current:
             self._commit(plan.draft)
         return current
