@@ -502,15 +502,13 @@ class AnnotationSession:
         """Make proposals voxels of accepted objects, in one step; see `napari_medfm.session.growth.accept`."""
         self._commit(growth.accept(self.state, self._ledger.voxels, target, chosen, origin, confirmed))
 
-    def note_adapter(self, class_name: str, digest: str, *, on: bool) -> None:
-        """Journal which adapter a class is worked on with from now on, and whether it is on; no undo step."""
-        facts = {"class": class_name, "adapter": digest, "on": on}
-        self._commit(Draft("adapter", "adapter", self.state, step=NO_STEP, facts=facts))
+    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Journal JSON values that are worth knowing later, see `napari_medfm.session.notes`; no undo step."""
+        self._commit(Draft(kind, kind, self.state, step=NO_STEP, facts=facts))
 
-    def noted_adapters(self) -> Mapping[str, tuple[str, bool]]:
-        """Return, by class, the digest of the adapter that was noted last, and whether it was on."""
-        notes = (json.loads(facts) for facts in self._ledger.journal.facts_of("adapter"))
-        return {note["class"]: (note["adapter"], note["on"]) for note in notes}
+    def notes(self, kind: str) -> list[Any]:
+        """Return everything that was noted of a kind, in order."""
+        return [json.loads(facts) for facts in self._ledger.journal.facts_of(kind)]
 
     def set_policy(self, policy: CommitPolicy) -> None:
         """Choose whose voxels may be taken from now on; no undo step."""
