@@ -1,8 +1,9 @@
 """Twenty volumes embedded, then segmented with an adapter, by two worker processes of which one is killed.
 
 Hippocampi (msd_hippocampus_mr_3d), the labels of one of them beside it, and a file that is no image. Each of the two
-kinds of work is done by one process first, with a cache of its own; then by two, one of which gets SIGKILL in the
-middle of a case after a third of the others; and once more afterwards, when all of it should be there.
+kinds of work is done by one process first; then by two, in other folders, one of which gets SIGKILL in the middle of a
+case after a third of the others; and once more afterwards, when all of it should be there. One thread for each process
+(OMP_NUM_THREADS=1) makes the times comparable.
 """
 
 import os
@@ -10,6 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,20 +68,21 @@ def measure(run: report.Run) -> None:
         def segmenting(folder: Path) -> list[SegmentOrder]:
             return [SegmentOrder(source, adapted, folder / "labels") for source in find_sources(images)]
 
-        kinds = {"embed": (embed_source, embedding), "segment": (segment_source, segmenting)}
-        killed, complete, identical = 0, [], []
-        for kind, (function, orders) in kinds.items():
-            alone, many = work / f"{kind} alone", work / f"{kind} by two"
-            once(kind, function, orders(alone), alone, run, jobs=1)
-            killed += once(kind, function, orders(many), many, run, jobs=2, kill=True)
-            meant, made = results(alone), results(many)
-            complete += [path in made for path in meant]
-            identical += [made.get(path) == content for path, content in meant.items()]
-            run.detail(f"{kind}: results of one process and of two", f"{len(meant)}, {len(made)}")
-            once(kind, function, orders(many), many, run, jobs=2, again=True)
+        alone, many = work / "alone", work / "by two"
+        killed = 0
+        for kind, function, orders in (("embed", embed_source, embedding), ("segment", segment_source, segmenting)):
+            once(Work(kind, function, orders(alone), alone), run, jobs=1)
+            killed += once(Work(kind, function, orders(many), many), run, jobs=2, kill=True)
+        meant, made = results(alone), results(many)
+        for ending, name in ((".safetensors", "embeddings"), (".nii.gz", "label files"), (".json", "records")):
+            run.detail(f"{name} of one process, of two", f"{count(meant, ending)}, {count(made, ending)}")
+        run.bar("share_complete", float(np.mean([path in made for path in meant])))
+        run.bar("share_identical", float(np.mean([made.get(path) == content for path, content in meant.items()])))
+        once(Work("segment", segment_source, segmenting(many), many), run, jobs=2)
+        run.detail(
+            "the same folder again: what changed", sum(made.get(path) != held for path, held in results(many).items())
+        )
         run.bar("killed_in_the_middle", killed)
-        run.bar("share_complete", float(np.mean(complete)))
-        run.bar("share_identical", float(np.mean(identical)))
 
 
 def make_folder(folder: Path, listed: Sequence[Any]) -> Path:
@@ -110,51 +113,39 @@ def teach(case: Any, folder: Path) -> ModelChoice:
     return ModelChoice.of("compact", adapter=path)
 
 
-def once(
-    kind: str,
-    function: Callable[[Any], list[dict[str, Any]]],
-    orders: Sequence[Any],
-    folder: Path,
-    run: report.Run,
-    *,
-    jobs: int,
-    kill: bool = False,
-    again: bool = False,
-) -> bool:
-    """Do all orders; return whether a case was begun by a process that was killed, and done by another."""
-    begun = Path(tempfile.mkdtemp(dir=folder.parent))
-    shares = [Share(function, order, number, begun) for number, order in enumerate(orders)]
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All cases of one kind of work, and where its results and its cache are."""
+
+    kind: str
+    function: Callable[[Any], list[dict[str, Any]]]
+    orders: Sequence[Any]
+    folder: Path
+
+
+def once(work: Work, run: report.Run, *, jobs: int, kill: bool = False) -> bool:
+    """Do all of it; return whether a case was begun by a process that was killed, and done by another."""
+    work.folder.mkdir(exist_ok=True)
+    begun = Path(tempfile.mkdtemp(dir=work.folder.parent))
+    shares = [Share(work.function, order, number, begun) for number, order in enumerate(work.orders)]
     start, rows, victim = time.perf_counter(), [], 0
-    with cache_in(folder / "cache"):
+    with cache_in(work.folder / "cache"):
         for done, outcome in enumerate(spread(do, shares, jobs=jobs), start=1):
             rows += outcome.result or [{"problem": outcome.problem}]
             if kill and not victim and done > len(shares) // 3:
                 victim = kill_one(begun)
-    seconds = time.perf_counter() - start
-    by = {path.name.split()[0]: set() for path in begun.iterdir()}
-    for path in begun.iterdir():
-        by[path.name.split()[0]].add(int(path.name.split()[1]))
-    problems = [row["problem"] for row in rows if row["problem"]]
-    told = [len(rows), sum(bool(row.get("passed_over")) for row in rows), len(problems)]
-    new = (
-        sum(row.get("embedded", 0) for row in rows)
-        if kind == "embed"
-        else sum(not row.get("was_there", True) for row in rows)
-    )
-    title = f"{kind}, {jobs} process{'es, one killed' if kill else 'es' * (jobs > 1)}{', again' if again else ''}"
-    run.detail(
-        f"{title}: files, passed over as labels, not done; seconds", f"{told[0]}, {told[1]}, {told[2]}; {seconds:.1f}"
-    )
-    if again:
-        run.detail(
-            f"{title}: what was made anew",
-            new - sum(bool(row.get("passed_over") or row["problem"]) for row in rows) * (kind == "segment"),
-        )
-    return any(victim in processes and len(processes) > 1 for processes in by.values())
+    title = f"{work.kind}, {'one process' if jobs == 1 else 'two, one killed' if kill else 'two, all there'}"
+    passed, failed = (sum(bool(row.get(name)) for row in rows) for name in ("passed_over", "problem"))
+    told = f"{len(rows)}, {passed}, {failed}; {time.perf_counter() - start:.1f} s"
+    run.detail(f"{title}: files, passed over as labels, not done; time", told)
+    processes = defaultdict(set)
+    for number, process in (path.name.split() for path in begun.iterdir()):
+        processes[number].add(int(process))
+    return any(victim in who and len(who) > 1 for who in processes.values())
 
 
 def kill_one(begun: Path) -> int:
-    """Kill the process that began a case last; it was begun since the last outcome came."""
+    """Kill the process that began a case last, and return its number."""
     newest = max(begun.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     victim = int(newest.name.split()[1])
     os.kill(victim, signal.SIGKILL)
@@ -179,6 +170,10 @@ def results(folder: Path) -> dict[str, bytes]:
     """Return the content of every embedding and every label file and record, by name."""
     paths = (*folder.rglob("*.safetensors"), *(folder / "labels").rglob("*_labels.*"))
     return {path.name: path.read_bytes() for path in paths}
+
+
+def count(found: dict[str, bytes], ending: str) -> int:
+    return sum(name.endswith(ending) for name in found)
 
 
 if __name__ == "__main__":
