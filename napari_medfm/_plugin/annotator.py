@@ -21,6 +21,7 @@ from napari_medfm._plugin.editing import Editing
 from napari_medfm._plugin.engine import Engine, ModelChoice
 from napari_medfm._plugin.exporting import Exporting
 from napari_medfm._plugin.files import Files
+from napari_medfm._plugin.lookalikes import LookAlikes
 from napari_medfm._plugin.opening import Opening, identify
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
@@ -50,6 +51,8 @@ class Annotator:
     ----------
     case : Case or None
         The image that is open.
+    lookalikes : LookAlikes
+        The search for what looks like an object.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Annotator:
         self.case: Case | None = None
         self._model = ModelChoice(self._engine, panel, dispatch, self._use)
         self._opening = Opening(self._engine, panel, dispatch, self._opened)
+        self.lookalikes = LookAlikes(viewer, panel, self._engine, dispatch, self.open_alone)
         self._intents = (
             (panel.image_selected, self._select_image),
             (panel.open_requested, self._ask_for_image),
@@ -82,6 +86,7 @@ class Annotator:
             (panel.sign_toggled, self._set_positive),
             (panel.hover_toggled, self._set_hover),
             (panel.jump_requested, self._jump),
+            (panel.lookalikes_requested, self._find_lookalikes),
             (panel.embed_all_requested, self._embed_all),
             (panel.cancel_embedding_requested, self._pause),
             (panel.save_requested, self._ask_what_to_export),
@@ -127,6 +132,7 @@ class Annotator:
         self._model.stop()
         self._reading.forget()
         self._files.finish()
+        self.lookalikes.close()
         self._end_case()
         self._engine.release()
 
@@ -159,9 +165,19 @@ class Annotator:
         if self.case is not None and are_registered(volume, self.case.session.volume):
             self._reading.ask(partial(identify, volume), self._show_beside, self._failed)
             return
+        self._begin(volume)
+
+    def _begin(self, volume: Volume) -> None:
         self._close_case()
         self._panel.set_volume(volume, ready=False)
         self._opening.begin(volume)
+
+    def open_alone(self, image: Volume | Image) -> None:
+        """Open an image, or its layer, as a case of its own, even where it lies on the grid of the one that is open."""
+        layer = self._layer(image) if isinstance(image, Volume) else image
+        self._chosen = layer
+        self._panel.set_images(tuple(self._images), layer.name)
+        self._begin(volume_of(layer))
 
     def _show_beside(self, known: tuple[Volume, str]) -> None:
         """Let the model see another image over the same labels."""
@@ -219,6 +235,7 @@ class Annotator:
         present(self.case, self._panel)
         self._look()
         live.catch_up()
+        self.lookalikes.arrived(self.case)
 
     def _close_case(self) -> None:
         self._panel.unbind()
@@ -231,6 +248,7 @@ class Annotator:
         if waiting is not None:
             waiting.close()
         case, self.case = self.case, None
+        self.lookalikes.left()
         if case is not None:
             case.close()
 
@@ -288,6 +306,10 @@ class Annotator:
         if self.case is not None:
             self.case.workspace.jump(object_id)
 
+    def _find_lookalikes(self) -> None:
+        if self.case is not None:
+            self.lookalikes.ask(self.case)
+
     def _embed_all(self) -> None:
         plane = self._plane()
         if self.case is not None and plane is not None:
@@ -320,8 +342,11 @@ class Annotator:
         self._files.open_image(path, ask)
 
     def _add_image(self, volume: Volume) -> None:
+        self._open(self._layer(volume))
+
+    def _layer(self, volume: Volume) -> Image:
         data, arguments, _ = image_layer_data(volume)
-        self._open(self._viewer.add_layer(Image(data, **arguments)))
+        return self._viewer.add_layer(Image(data, **arguments))
 
     def _ask_what_to_export(self) -> None:
         if self.case is not None:
