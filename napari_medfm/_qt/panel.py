@@ -67,6 +67,8 @@ class MedfmPanel(QWidget):
         Whether a preview follows the mouse.
     jump_requested : Signal(int)
         Show the object of that id.
+    lookalikes_requested : Signal()
+        Search other images for what looks like the active object.
     slice_requested : Signal(Plane)
         Show that slice.
     map_toggled : Signal(bool)
@@ -95,6 +97,7 @@ class MedfmPanel(QWidget):
     sign_toggled = Signal(bool)
     hover_toggled = Signal(bool)
     jump_requested = Signal(int)
+    lookalikes_requested = Signal()
     slice_requested = Signal(object)
     map_toggled = Signal(bool)
     labels_import_requested = Signal()
@@ -269,6 +272,7 @@ class MedfmPanel(QWidget):
             (prompts.sign_toggled, self.sign_toggled),
             (prompts.hover_toggled, self.hover_toggled),
             (objects.jump_requested, self.jump_requested),
+            (objects.lookalikes_requested, self.lookalikes_requested),
             (self.adapt.slice_requested, self.slice_requested),
             (self.proposals.slice_requested, self.slice_requested),
             (self.proposals.map_toggled, self.map_toggled),

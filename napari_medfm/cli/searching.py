@@ -3,7 +3,7 @@
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -129,13 +129,13 @@ def _masks(volume: "Volume", digest: str, labels: Path | None, objects: list[int
     return [array == number for number in objects or there]
 
 
-def _label_file(volume: "Volume", labels: Path) -> "NDArray[np.generic]":
+def _label_file(volume: "Volume", labels: Path) -> "NDArray[Any]":
     from napari_medfm.volume import open_labels
 
     return open_labels(labels, volume)
 
 
-def _session_labels(volume: "Volume", digest: str) -> "NDArray[np.generic]":
+def _session_labels(volume: "Volume", digest: str) -> "NDArray[Any]":
     from napari_medfm.session import AnnotationSession
 
     if not AnnotationSession.exists(digest):

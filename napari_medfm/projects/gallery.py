@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from napari_medfm.errors import ProjectError
 from napari_medfm.projects.database import FILE, changing, reading
 from napari_medfm.projects.lookalikes import Box, Floats, overlap
 from napari_medfm.projects.project import Project
-from napari_medfm.projects.searching import Candidate
 from napari_medfm.volume import Plane
+
+if TYPE_CHECKING:
+    from napari_medfm.projects.searching import Candidate
 
 _SAME = 0.3  # IoU from which a box is one that was judged before
 
@@ -93,7 +96,7 @@ class Gallery:
     def __init__(self, project: Project) -> None:
         self._path = project.folder / FILE
 
-    def keep(self, structure: str, encoder: str, case: int, found: Iterable[Candidate]) -> tuple[Kept, ...]:
+    def keep(self, structure: str, encoder: str, case: int, found: "Iterable[Candidate]") -> tuple[Kept, ...]:
         """Keep what a search found in a case, in place of what an earlier one found and nobody judged.
 
         Returns
@@ -166,5 +169,14 @@ def _from_row(row: sqlite3.Row) -> Kept:
     return Kept(row["id"], row["structure"], row["case_id"], *place, *said, description, row["version"])
 
 
-def _is_same(candidate: Candidate, known: Kept) -> bool:
+def _is_same(candidate: "Candidate", known: Kept) -> bool:
     return candidate.plane == known.plane and overlap(candidate.box, known.box) >= _SAME
+
+
+def matched(found: "Iterable[Candidate]", kept: Sequence[Kept]) -> "list[tuple[Candidate, Kept | None]]":
+    """Return each candidate with what the project knows of its place, if anything."""
+    pairs = []
+    for each in found:
+        same = [known for known in kept if _is_same(each, known)]
+        pairs.append((each, max(same, key=lambda known: overlap(each.box, known.box), default=None)))
+    return pairs

@@ -19,6 +19,7 @@ Box = tuple[float, float, float, float]
 """(first row, first column, last row + 1, last column + 1) in pixels of a slice."""
 
 _SCALES = (0.56, 0.75, 1.0, 1.33, 1.78)  # of the size of the lesion
+_LONG = 1.5  # ratio of its sides from which a lesion is looked for lying the other way, too
 _AROUND = 0.3  # of the size: how far the surroundings reach on each side, one cell at least
 _STEP = 0.25  # of the size, from window to window; one cell at least
 _RIDGE = 1.0  # of the mean variance, added to all: few slices tell little of how features vary together
@@ -201,20 +202,28 @@ class Query:
         spacing : (float, float)
             Height and width of its pixels in mm.
         """
-        height, width = np.median(self.sizes, axis=0) / spacing
         sightings: list[Sighting] = []
-        for scale in _SCALES:
-            sightings += self._peaks(seen, scale * height, scale * width)
+        for size in self._sizes():
+            sightings += self._peaks(seen, size[0] / spacing[0], size[1] / spacing[1])
         return distinct(sightings)[:_MOST]
+
+    def _sizes(self) -> list[tuple[float, float]]:
+        """Height and width of windows, mm; a lesion may lie either way."""
+        height, width = np.median(self.sizes, axis=0).tolist()
+        ways = (
+            [(height, width)] if max(height, width) < _LONG * min(height, width) else [(height, width), (width, height)]
+        )
+        return [(scale * high, scale * wide) for scale in _SCALES for high, wide in ways]
 
     def _peaks(self, seen: FeatureMap, height: float, width: float) -> list[Sighting]:
         descriptions, rows, columns = _everywhere(seen, height, width)
         scores = self.rate(descriptions.reshape(-1, descriptions.shape[-1])).reshape(descriptions.shape[:2])
         places = np.argwhere((scores == maximum_filter(scores, size=3)) & (scores > 0))
         best = sorted(places.tolist(), key=lambda place: -float(scores[place[0], place[1]]))[:_MOST]
+        edges = [(*rows[y].tolist(), *columns[x].tolist()) for y, x in best]
         return [
-            Sighting((rows[y, 0], columns[x, 0], rows[y, 1], columns[x, 1]), float(scores[y, x]), descriptions[y, x])
-            for y, x in best
+            Sighting((top, left, bottom, right), float(scores[y, x]), descriptions[y, x])
+            for (top, bottom, left, right), (y, x) in zip(edges, best, strict=True)
         ]
 
 

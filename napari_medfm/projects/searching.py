@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import label
 
 from napari_medfm.adaptation import adaptable
 from napari_medfm.errors import ChoiceRequiredError, MedfmError, ProjectError, UnreadableFileError
@@ -217,6 +218,11 @@ def make_query(lesions: Sequence[Lesion], predictor: Predictor) -> Query:
     AdapterError
         The model's features cannot be had.
     """
+    return finish(make_query_steps(lesions, predictor))
+
+
+def make_query_steps(lesions: Sequence[Lesion], predictor: Predictor) -> Generator[None, None, Query]:
+    """Do what `make_query` does, one slice for every ``next``."""
     first, zoom = lesions[0], _zoom(lesions, predictor)
     preset = first.image.window.name if first.image.window.name in PRESETS and is_ct(first.image.volume) else ""
     examples, background = [], []
@@ -224,9 +230,11 @@ def make_query(lesions: Sequence[Lesion], predictor: Predictor) -> Query:
         maps = _maps(predictor, lesion.image, lesion.plane, zoom)
         examples.append((max(maps, key=lambda each: each.holds(lesion.box)), lesion.box))
         background += maps
+        yield
     planes = first.image.volume.geometry.planes(first.plane.axis)
     for index in np.linspace(0, len(planes) - 1, _BEHIND).astype(int) if len(planes) > 1 else ():
         background += _maps(predictor, first.image, planes[index], zoom)
+        yield
     spacing = [each.image.volume.geometry.plane_spacing(each.plane) for each in lesions]
     return Query.of(examples, spacing, background, Sight(zoom, first.plane.axis, preset))
 
@@ -254,16 +262,36 @@ def search_case(target: Target, query: Query, predictor: Predictor) -> list[Cand
 def search_case_steps(target: Target, query: Query, predictor: Predictor) -> Generator[None, None, list[Candidate]]:
     """Do what `search_case` does, one slice for every ``next``."""
     found: list[Candidate] = []
-    choices = [target.choice]
-    while choices:
-        one = replace(target, choice=choices.pop(0))
+    waiting = [target]
+    while waiting:
+        one = waiting.pop(0)
         try:
-            volume = open_volume(one.path, choice=one.choice)
+            image = open_target(one, query.sight)
         except ChoiceRequiredError as several:
-            choices = list(range(len(several.choices)))
-            continue
-        found += yield from _search_volume(one, volume, query, predictor)
+            waiting = each_of(one, several)
+        else:
+            found += yield from search_image_steps(one, image, query, predictor)
     return sorted(found, key=lambda each: -each.score)
+
+
+def each_of(target: Target, several: ChoiceRequiredError) -> list[Target]:
+    """Return the images of a file or folder that holds several."""
+    return [replace(target, choice=choice) for choice in range(len(several.choices))]
+
+
+def open_target(target: Target, sight: Sight) -> Seen:
+    """Open an image to be searched.
+
+    Raises
+    ------
+    ChoiceRequiredError
+        There are several, see `each_of`.
+    MedfmError
+        It cannot be read.
+    """
+    volume = open_volume(target.path, choice=target.choice)
+    window = PRESETS[sight.window] if sight.window and is_ct(volume) else automatic_window(volume)
+    return Seen(volume, fingerprint(volume), window)
 
 
 def search(targets: Sequence[Target], query: Query, predictor: Predictor) -> Iterator[Searched | None]:
@@ -294,24 +322,34 @@ def ranked(candidates: Iterable[Candidate], query: Query) -> list[Candidate]:
 
 
 def box_of(mask: NDArray[np.bool_]) -> Box:
-    """Return the box of a mask that is not empty, (rows, columns)."""
-    rows, columns = (np.flatnonzero(mask.any(axis=1 - axis)) for axis in range(2))
+    """Return the box of the largest piece of a mask that is not empty, (rows, columns)."""
+    numbers, _ = label(mask)
+    piece = numbers == np.bincount(numbers[mask]).argmax()
+    rows, columns = (np.flatnonzero(piece.any(axis=1 - axis)) for axis in range(2))
     return float(rows[0]), float(columns[0]), float(rows[-1] + 1), float(columns[-1] + 1)
 
 
-def _search_volume(
-    target: Target, volume: Volume, query: Query, predictor: Predictor
+def search_image_steps(
+    target: Target, image: Seen, query: Query, predictor: Predictor
 ) -> Generator[None, None, list[Candidate]]:
-    window = PRESETS[query.sight.window] if query.sight.window and is_ct(volume) else automatic_window(volume)
-    seen = Seen(volume, fingerprint(volume), window)
+    """Return what looks like the lesion in an image that is open, best first; one slice for every ``next``.
+
+    Parameters
+    ----------
+    target, image : Target, Seen
+        The image, see `open_target`.
+    query, predictor
+        As for `search_case`.
+    """
+    volume = image.volume
     places: list[tuple[Plane, Sighting]] = []
     for plane in volume.geometry.planes(query.sight.axis if volume.ndim == 3 else 0):
         spacing = volume.geometry.plane_spacing(plane)
-        maps = _maps(predictor, seen, plane, query.sight.zoom)
+        maps = _maps(predictor, image, plane, query.sight.zoom)
         places += [(plane, each) for each in distinct([one for part in maps for one in query.find(part, spacing)])]
         yield
     kept = _apart(places, volume, float(np.median(query.sizes)))[:_FROM_A_CASE]
-    return [_candidate(target, seen, plane, each) for plane, each in kept]
+    return [_candidate(target, image, plane, each) for plane, each in kept]
 
 
 def _apart(places: list[tuple[Plane, Sighting]], volume: Volume, depth: float) -> list[tuple[Plane, Sighting]]:
