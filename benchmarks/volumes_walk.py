@@ -430,6 +430,7 @@ class Walk:
         person, viewer = self._person, self._person.desk.viewer
         person.key("Y", control=True)
         driver.wait(lambda: viewer.dims.ndisplay == 3, LONGEST)
+        person.picture("3-d-from-the-front", self._panel.objects)
         widget, angles = person.canvas.widget, viewer.scene.camera.angles
         middle = QPoint(widget.width() // 2, widget.height() // 2)
         QTest.mousePress(widget, LEFT, NONE, middle)
@@ -438,7 +439,7 @@ class Walk:
             QTest.mouseMove(widget, middle + QPoint(6 * step, 12 * step))
         QTest.mouseRelease(widget, LEFT, NONE, middle + QPoint(48, 96))
         driver.settle(300)
-        person.picture("3-d", self._panel.objects)
+        person.picture("3-d-turned", self._panel.objects)
         turned = viewer.scene.camera.angles != angles
         person.key("Y", control=True)
         driver.wait(lambda: viewer.dims.ndisplay == 2, LONGEST)

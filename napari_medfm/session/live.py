@@ -42,6 +42,8 @@ class LiveEvents(SignalGroup):
         the prompt.
     preparing : Signal(float)
         How much of the regions that a model of volumes has to see for an answer is embedded, 0..1.
+    predictor_changed : Signal()
+        Another model answers from now on.
     preview_changed : Signal(Plane, ndarray or None)
         What the model would answer at the pointer, (rows, columns) bool; None to show nothing.
     progress : Signal(EmbeddingProgress or None)
@@ -53,6 +55,7 @@ class LiveEvents(SignalGroup):
     busy_changed = Signal(bool, reemission="queued")
     applied = Signal(int, object, float, float)
     preparing = Signal(float, reemission="queued")
+    predictor_changed = Signal()
     preview_changed = Signal(object, object, reemission="queued")
     progress = Signal(object, reemission="queued")
     failed = Signal(object)
@@ -141,6 +144,7 @@ class LiveSegmentation:
         self._predictor = predictor
         self._turn += 1
         self._start_over()
+        self.events.predictor_changed.emit()
 
     def set_window(self, window: Window) -> None:
         """Let the model see the current image through another window from now on; outstanding answers come anew."""
