@@ -96,7 +96,8 @@ class Adapting:
     """Teaches the model the class at hand, and decides which model answers.
 
     An adapter answers prompts for its class only. Training goes on while another class is at hand, and is noted in the
-    session until it is over: should the program end meanwhile, it is offered again. To be used from the session's thread.
+    session until it is over: should the program end meanwhile, it is offered again. To be used from the session's
+    thread.
 
     Parameters
     ----------
@@ -145,6 +146,11 @@ class Adapting:
     def busy(self) -> bool:
         """Whether training goes on."""
         return self._lesson is not None
+
+    @property
+    def base_digest(self) -> str:
+        """Of the model that adapters are made for."""
+        return self._base.spec.model_digest
 
     @property
     def learning(self) -> str:

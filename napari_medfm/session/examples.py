@@ -70,7 +70,8 @@ class Earlier:
 class Examples:
     """Which slices of a session a model learns a class from.
 
-    All of them that were marked for the class, but those that are left out, which the session notes. To be used from the session's thread.
+    All of them that were marked for the class, but those that are left out, which the session notes. To be used from
+    the session's thread.
 
     Parameters
     ----------

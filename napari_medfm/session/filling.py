@@ -50,7 +50,8 @@ class Filling:
     """Proposes a class on slices that are not labelled, ranks them, and shows where the model is unsure.
 
     Filling goes on while another class is at hand. What was begun is noted in the session until nothing of it is
-    proposed any more: proposals are not journaled, and should the program end, it is offered to fill again. To be used from the session's thread.
+    proposed any more: proposals are not journaled, and should the program end, it is offered to fill again. To be used
+    from the session's thread.
 
     Parameters
     ----------
