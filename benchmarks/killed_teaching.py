@@ -19,6 +19,7 @@ from napari_medfm import AnnotationSession, MedfmError, Predictor, load_model, o
 from napari_medfm.adaptation import AdapterLibrary, Recipe
 from napari_medfm.inference import DiskStore, MemoryStore, TieredStore, open_lane
 from napari_medfm.session import LiveSegmentation, Proposals, Teaching, Workshop
+from napari_medfm.session.notes import noted_adapters
 from napari_medfm.volume import Plane, fingerprint, open_labels
 from napari_medfm.workers import Lane
 
@@ -82,7 +83,7 @@ class Teacher:
 
     def _restore(self) -> None:
         """Wait until the adapter that was in use is in use again; if it is not, that is a fault."""
-        noted = self.session.noted_adapters().get(STRUCTURE)
+        noted = noted_adapters(self.session).get(STRUCTURE)
         self._run(lambda: noted is None or self._teaching.adapting.in_use is not None)
         if noted is not None:
             assert self._teaching.adapting.in_use.listed.digest == noted[0]

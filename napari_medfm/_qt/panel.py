@@ -43,6 +43,8 @@ class MedfmPanel(QWidget):
         The name of the image to work on, as given to `set_images`.
     open_requested : Signal()
         The user wants to open an image.
+    project_requested : Signal()
+        The user wants to work on a project of many images.
     window_selected : Signal(Window)
         The intensity window the model shall see.
     contrast_linked : Signal(bool)
@@ -81,6 +83,7 @@ class MedfmPanel(QWidget):
 
     image_selected = Signal(str)
     open_requested = Signal()
+    project_requested = Signal()
     window_selected = Signal(object)
     contrast_linked = Signal(bool)
     plane_cycle_requested = Signal()
@@ -253,6 +256,7 @@ class MedfmPanel(QWidget):
         for source, intent in (
             (image.image_selected, self.image_selected),
             (image.open_requested, self.open_requested),
+            (image.project_requested, self.project_requested),
             (image.window_selected, self.window_selected),
             (image.contrast_linked, self.contrast_linked),
             (image.plane_cycle_requested, self.plane_cycle_requested),

@@ -25,6 +25,7 @@ from napari_medfm.session import (
     Proposals,
     Workshop,
 )
+from napari_medfm.session.notes import noted_adapters
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane, Volume, Window, array_geometry
 from napari_medfm.workers import Lane
@@ -216,7 +217,7 @@ def test_the_first_map_comes_while_training_goes_on(taught):
 def test_only_what_is_better_answers_by_itself(taught):
     known = taught.adapting.in_use
     assert known.on == known.listed.facts.readout.improved
-    assert taught.session.noted_adapters() == {"bright": (known.listed.digest, known.on)}
+    assert noted_adapters(taught.session) == {"bright": (known.listed.digest, known.on)}
 
 
 def test_one_switch_compares_both_on_the_same_click(taught):
