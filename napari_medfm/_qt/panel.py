@@ -44,6 +44,8 @@ class MedfmPanel(QWidget):
         The name of the image to work on, as given to `set_images`.
     open_requested : Signal()
         The user wants to open an image.
+    project_requested : Signal()
+        The user wants to work on a project of many images.
     window_selected : Signal(Window)
         The intensity window the model shall see.
     contrast_linked : Signal(bool)
@@ -66,6 +68,8 @@ class MedfmPanel(QWidget):
         Whether a preview follows the mouse.
     jump_requested : Signal(int)
         Show the object of that id.
+    lookalikes_requested : Signal()
+        Search other images for what looks like the active object.
     slice_requested : Signal(Plane)
         Show that slice.
     map_toggled : Signal(bool)
@@ -82,6 +86,7 @@ class MedfmPanel(QWidget):
 
     image_selected = Signal(str)
     open_requested = Signal()
+    project_requested = Signal()
     window_selected = Signal(object)
     contrast_linked = Signal(bool)
     plane_cycle_requested = Signal()
@@ -93,6 +98,7 @@ class MedfmPanel(QWidget):
     sign_toggled = Signal(bool)
     hover_toggled = Signal(bool)
     jump_requested = Signal(int)
+    lookalikes_requested = Signal()
     slice_requested = Signal(object)
     map_toggled = Signal(bool)
     labels_import_requested = Signal()
@@ -257,6 +263,7 @@ class MedfmPanel(QWidget):
         for source, intent in (
             (image.image_selected, self.image_selected),
             (image.open_requested, self.open_requested),
+            (image.project_requested, self.project_requested),
             (image.window_selected, self.window_selected),
             (image.contrast_linked, self.contrast_linked),
             (image.plane_cycle_requested, self.plane_cycle_requested),
@@ -269,6 +276,7 @@ class MedfmPanel(QWidget):
             (prompts.sign_toggled, self.sign_toggled),
             (prompts.hover_toggled, self.hover_toggled),
             (objects.jump_requested, self.jump_requested),
+            (objects.lookalikes_requested, self.lookalikes_requested),
             (self.adapt.slice_requested, self.slice_requested),
             (self.proposals.slice_requested, self.slice_requested),
             (self.proposals.map_toggled, self.map_toggled),

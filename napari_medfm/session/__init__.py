@@ -24,7 +24,7 @@ from napari_medfm.session.record import Deed, SessionRecord, read_record
 from napari_medfm.session.replay import Replayed, replay
 from napari_medfm.session.request import PredictionRequest, outstanding, resolve
 from napari_medfm.session.session import AnnotationSession
-from napari_medfm.session.shaping import Plan, Shaping, SliceChange
+from napari_medfm.session.shaping import Shaping, SliceChange
 from napari_medfm.session.state import (
     CommitPolicy,
     Extent,
