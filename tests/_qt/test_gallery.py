@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QPushButton
 
 from napari_medfm._qt.gallery import LookAlikeGallery, Tile
@@ -93,7 +93,7 @@ def test_what_it_looks_like(qtbot, gallery, themes, theme, tmp_path):  # noqa: F
     for button in gallery.findChildren(QPushButton):
         assert button.width() >= button.minimumSizeHint().width(), button.text()
     assert gallery.subject.height() >= gallery.subject.heightForWidth(gallery.subject.width())
-    image = QImage(str(tmp_path / f"gallery_{theme}.png"))
-    seen = {image.pixelColor(x, y).name() for x in range(0, image.width(), 1) for y in range(0, image.height(), 3)}
-    assert "#ffcd00" in seen, "the box of a candidate"
-    assert "#5ac86e" in seen, "the box of one that was accepted"
+    with Image.open(tmp_path / f"gallery_{theme}.png") as written:
+        seen = np.asarray(written.convert("RGB")).astype(int)
+    for colour in ((255, 205, 0), (90, 200, 110)):  # the boxes of candidates, and of one that was accepted
+        assert (np.abs(seen - colour).max(axis=2) < 12).sum() > 100
