@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_medfm.cli.caching import disk_store
 from napari_medfm.cli.loading import (
     Axis,
     Choice,
@@ -59,7 +58,7 @@ def search(  # noqa: PLR0913 - each argument is an option of the command
     Slices that are not in the cache are embedded. Of a project, candidates are kept; what was rejected there lowers
     what looks like it. The image of the lesion itself is left out. One bad image stops no other; leaves with 3 then.
     """
-    from napari_medfm.inference import Predictor, WriteBehind
+    from napari_medfm.inference import Predictor, WriteBehind, open_disk_store
     from napari_medfm.projects.searching import Seen, find_targets, lesions_of, make_query, ranked, search
     from napari_medfm.volume import fingerprint
 
@@ -68,7 +67,7 @@ def search(  # noqa: PLR0913 - each argument is an option of the command
     seen = Seen(volume, fingerprint(volume), choose_window(volume, window))
     masks = _masks(volume, seen.fingerprint, labels, objects or [])
     gallery = _gallery(where)
-    with WriteBehind(disk_store()) as store:
+    with WriteBehind(open_disk_store()) as store:
         predictor = Predictor(load(model, weights), store)
         lesions = [one for mask in masks for one in lesions_of(seen, mask, list(Axis).index(axis))]
         query = make_query(lesions, predictor)

@@ -20,7 +20,7 @@ from .conftest import ORGAN
 
 pytestmark = pytest.mark.qt
 
-QUICK = Recipe(copies=0, head_steps=25, decoder_steps=2)
+QUICK = Recipe(copies=0, head_steps=25, decoder_steps=2, seconds=600)  # enough, however busy the machine is
 LEFT = Qt.MouseButton.LeftButton
 
 
