@@ -131,3 +131,11 @@ def dock_project(viewer: Viewer) -> Any:
         window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docked)
     docked.show()
     return widget
+
+
+def show_project(viewer: Viewer, folder: Path) -> Any:
+    """Open both docks in a viewer, and a project in them; return the project's dock."""
+    annotation_panel(viewer, show=True)
+    dock = dock_project(viewer)
+    dock.open(folder)
+    return dock
