@@ -22,6 +22,7 @@ from napari_medfm._plugin.engine import Engine, ModelChoice
 from napari_medfm._plugin.export_run import ExportRun
 from napari_medfm._plugin.exporting import Exporting
 from napari_medfm._plugin.files import Files
+from napari_medfm._plugin.lookalikes import LookAlikes
 from napari_medfm._plugin.opening import Opening, Terms, identify
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
@@ -51,6 +52,8 @@ class Annotator:
     ----------
     case : Case or None
         The image that is open.
+    lookalikes : LookAlikes
+        The gallery of what looks like a lesion.
     opening : Opening
         The image that is being opened.
     """
@@ -72,6 +75,7 @@ class Annotator:
         self.case: Case | None = None
         self._model = ModelChoice(self._engine, panel, dispatch, self._use)
         self.opening = Opening(self._engine, panel, dispatch, self._opened)
+        self.lookalikes = LookAlikes(viewer, panel, self._engine, dispatch, self.open_alone)
         self._intents = (
             (panel.image_selected, self._select_image),
             (panel.open_requested, self._ask_for_image),
@@ -86,6 +90,7 @@ class Annotator:
             (panel.sign_toggled, self._set_positive),
             (panel.hover_toggled, self._set_hover),
             (panel.jump_requested, self._jump),
+            (panel.lookalikes_requested, self._find_lookalikes),
             (panel.embed_all_requested, self._embed_all),
             (panel.cancel_embedding_requested, self._pause),
             (panel.save_requested, self._ask_what_to_export),
@@ -132,6 +137,7 @@ class Annotator:
         self._reading.forget()
         self._files.finish()
         self._exporting.close()
+        self.lookalikes.close()
         self._end_case()
         self._engine.release()
 
@@ -164,9 +170,19 @@ class Annotator:
         if terms is None and self.case is not None and are_registered(volume, self.case.session.volume):
             self._reading.ask(partial(identify, volume), self._show_beside, self._failed)
             return
+        self._begin(volume, terms)
+
+    def _begin(self, volume: Volume, terms: Terms | None = None) -> None:
         self._close_case()
         self._panel.set_volume(volume, ready=False)
         self.opening.begin(volume, terms)
+
+    def open_alone(self, image: Volume | Image) -> None:
+        """Open an image, or its layer, as a case of its own, even where it lies on the grid of the one that is open."""
+        layer = self._new_layer(image) if isinstance(image, Volume) else image
+        self._chosen = layer
+        self._panel.set_images(tuple(self._images), layer.name)
+        self._begin(volume_of(layer))
 
     def _show_beside(self, known: tuple[Volume, str]) -> None:
         """Let the model see another image over the same labels."""
@@ -224,6 +240,7 @@ class Annotator:
         present(self.case, self._panel)
         self._look()
         live.catch_up()
+        self.lookalikes.arrived(self.case)
 
     def _close_case(self) -> None:
         self._panel.unbind()
@@ -236,6 +253,7 @@ class Annotator:
         if waiting is not None:
             waiting.close()
         case, self.case = self.case, None
+        self.lookalikes.left()
         if case is not None:
             case.close()
 
@@ -292,6 +310,10 @@ class Annotator:
     def _jump(self, object_id: int) -> None:
         if self.case is not None:
             self.case.workspace.jump(object_id)
+
+    def _find_lookalikes(self) -> None:
+        if self.case is not None:
+            self.lookalikes.ask(self.case)
 
     def _embed_all(self) -> None:
         plane = self._plane()

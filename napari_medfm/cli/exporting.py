@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from napari_medfm.volume import Volume
 
 _FORMS = "nnunet, decathlon, coco, dicom_seg, nifti"
-_LABELS = ("_labels", "_label", "_seg", "_mask")
 
 
 def export(  # noqa: PLR0913 - each argument is an option of the command
@@ -227,9 +226,13 @@ class _Reading:
 
 def _label_file(path: Path, folder: Path) -> Path | None:
     """Return the file in a folder that is named as an image, perhaps with ``_labels`` behind."""
+    from napari_medfm.volume import LABEL_ENDINGS
+
     stem = path.name.removesuffix(".nii.gz") if path.name.endswith(".nii.gz") else path.stem
     names = [
-        f"{stem}{addition}{ending}" for addition in ("", *_LABELS) for ending in (".nii.gz", ".nii", ".png", ".tif")
+        f"{stem}{addition}{ending}"
+        for addition in ("", *LABEL_ENDINGS)
+        for ending in (".nii.gz", ".nii", ".png", ".tif")
     ]
     return next((folder / name for name in names if (folder / name).is_file() and folder / name != path), None)
 

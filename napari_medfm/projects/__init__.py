@@ -1,7 +1,8 @@
-"""Many cases: which there are, what is to do, who does it.
+"""Many cases: which there are, what is to do, who does it, and what in them looks like a lesion that is known.
 
 Owns a database in a folder of the person's choice. Several people and processes may work on it at once. Knows
-images and class lists; knows neither what was drawn, which the journals tell, nor exports.
+images and class lists; knows neither what was drawn, which the journals tell, nor exports. The search for look-alikes
+(`napari_medfm.projects.searching`, `napari_medfm.projects.gallery`) needs a model and is imported by itself.
 """
 
 from napari_medfm.projects.adding import Added, add_folder
