@@ -2,7 +2,7 @@
 
 import concurrent.futures
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -240,7 +240,8 @@ class ProjectControl:
             return
         terms, before = self._terms(opened.case), self._layer
         self._opened = Opened(opened.case, opened.taken, terms)
-        self._layer = annotator.open_case(volume, terms)
+        # By its number: names of files may be names of patients.
+        self._layer = annotator.open_case(replace(volume, name=opened.case.title), terms)
         self._remove(before)
 
     def _unreadable(self, error: BaseException) -> None:

@@ -136,9 +136,10 @@ class ExportDialog(QDialog):
         rows.setContentsMargins(0, 0, 0, 0)
         named = QFormLayout()
         named.addRow("Name", self.name)
-        if self._of_project:
-            named.addRow("Cases", self.cases)
-            named.addRow("Hold out", self.test)
+        named.addRow("Cases", self.cases)
+        named.addRow("Hold out", self.test)
+        for asked in (self.cases, self.test):
+            named.setRowVisible(asked, self._of_project)
         rows.addLayout(named)
         rows.addWidget(Paragraph(looked_at))
         rows.addWidget(self.complete)

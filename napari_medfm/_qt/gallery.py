@@ -187,6 +187,13 @@ class LookAlikeGallery(QDialog):
             self.refuse_requested.emit(self.chosen)
 
 
+def _icon(tile: Tile) -> QIcon:
+    picture = _drawn(tile)
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)  # else Qt tints it
+    return icon
+
+
 def _drawn(tile: Tile) -> QPixmap:
     pixels = np.ascontiguousarray(tile.picture if tile.picture.ndim == 3 else np.repeat(tile.picture[..., None], 3, 2))
     height, width = pixels.shape[:2]

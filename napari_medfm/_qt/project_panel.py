@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QProgressBar,
+    QScrollArea,
     QSizePolicy,
     QTableView,
     QVBoxLayout,
@@ -28,7 +29,7 @@ from napari_medfm.projects import Case, CaseStatus, Found, Progress, Selection, 
 _NARROWEST = 280
 _EVERY_MS = 5000
 _FEWEST_ROWS = 5
-_WIDTHS = {CaseColumn.NUMBER: 34, CaseColumn.STATUS: 80, CaseColumn.PEOPLE: 72}
+_WIDTHS = {CaseColumn.NUMBER: 28, CaseColumn.STATUS: 88, CaseColumn.PEOPLE: 64}
 _STEPS = {
     Step.START: ("Start", "Take this case and open it"),
     Step.DONE: ("Done", "All of it is annotated: a second reader may look at it"),
@@ -109,8 +110,8 @@ class ProjectPanel(QWidget):
         self.model.set_cases(())
         self.show_progress(None)
         self.set_open(None)
-        for part in (self.add, self.export, self.details, self.text, self.status, self.patient, self.annotator):
-            part.setEnabled(bool(name))
+        for part in (self.cases, self.add, self.export):
+            part.setVisible(bool(name))
 
     def set_cases(self, cases: Sequence[Case], progress: Progress) -> None:
         """Show the cases as they are now."""
@@ -177,6 +178,7 @@ class ProjectPanel(QWidget):
 
     def _build_head(self) -> None:
         self.title = Line(tip="The project that is open")
+        self.title.setStyleSheet("font-weight: bold")
         self.new = CompactButton("New\N{HORIZONTAL ELLIPSIS}", "Make a project of a folder of images")
         self.open = CompactButton("Open\N{HORIZONTAL ELLIPSIS}", "Open the folder of a project")
         self.add = CompactButton("Add\N{HORIZONTAL ELLIPSIS}", "Add all images of a folder")
@@ -190,10 +192,11 @@ class ProjectPanel(QWidget):
 
     def _build_filters(self) -> None:
         self.status, self.patient, self.annotator = choice(), choice(), choice()
-        for box, words in ((self.status, "Any status"), (self.patient, "Any patient"), (self.annotator, "Anybody")):
+        for box, words in ((self.status, "Status"), (self.patient, "Patient"), (self.annotator, "By")):
             box.addItem(words, None)
-            box.setToolTip(f"{words}, or only the one that is chosen")
-            box.setAccessibleName(words)
+            box.setMinimumContentsLength(2)  # three stand side by side
+            box.setToolTip(f"{words}: only the one that is chosen here; all at the top")
+            box.setAccessibleName(f"{words} to show")
         for status in CaseStatus:
             self.status.addItem(status.capitalize(), status)
         self.text = QLineEdit()
@@ -233,23 +236,36 @@ class ProjectPanel(QWidget):
         self.export = CompactButton("Export\N{HORIZONTAL ELLIPSIS}", "Make a training set of the finished cases")
 
     def _lay_out(self) -> None:
+        self.cases = QWidget()  # what is needed most at the top: the dock may be low
+        parts = QVBoxLayout(self.cases)
+        parts.setContentsMargins(0, 0, 0, 0)
+        parts.setSpacing(5)
+        parts.addLayout(row(self.status, self.patient, self.annotator))
+        parts.addWidget(self.table, 1)
+        parts.addLayout(row(self.show_case, *self.steps.values()))
+        parts.addLayout(row(self.previous, self.next))
+        for part in (self.note, self.details, self.text):
+            parts.addWidget(part)
+        body = QWidget()
+        rows = QVBoxLayout(body)
+        rows.setContentsMargins(6, 2, 6, 4)
+        rows.setSpacing(5)
+        for part in (self.title, self.progress, self.adding, self.exporting, self.problems):
+            rows.addWidget(part)
+        rows.addWidget(self.cases, 1)
+        rows.addLayout(row(caption("Reader", self.name), self.name, stretch=1))
+        rows.addLayout(row(self.new, self.open))
+        rows.addLayout(row(self.add, self.export))
+        scroll = QScrollArea()
+        scroll.setWidget(body)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 4)
-        layout.setSpacing(5)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
         layout.addWidget(self.error)
-        layout.addWidget(self.title)
-        layout.addLayout(row(self.new, self.open, self.add))
-        layout.addLayout(row(caption("Reader", self.name), self.name, stretch=1))
-        for part in (self.progress, self.adding, self.exporting, self.problems):
-            layout.addWidget(part)
-        layout.addLayout(row(self.status, self.patient, self.annotator))
-        layout.addWidget(self.text)
-        layout.addWidget(self.table, 1)
-        layout.addLayout(row(self.previous, self.show_case, self.next))
-        layout.addWidget(self.details)
-        layout.addWidget(self.note)
-        layout.addLayout(row(*self.steps.values()))
-        layout.addWidget(self.export)
+        layout.addWidget(scroll, 1)
         self.setMinimumWidth(_NARROWEST)
 
     def _wire(self) -> None:

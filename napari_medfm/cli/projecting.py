@@ -1,5 +1,7 @@
 """The commands ``project``: many cases, and who does what."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +30,17 @@ def new(
 
     project = Project.create(folder, () if classes is None else read_classes(classes))
     return {"project": folder.name, "classes": ", ".join(kind.name for kind in project.classes)}
+
+
+@project_app.command("open")
+def open_project(folder: Folder) -> None:
+    """Work through the cases of a project in napari."""
+    from napari_medfm.projects import Project
+
+    Project(folder)  # refused here, where the person looks
+    # A process of its own: the core never imports napari.
+    command = [sys.executable, "-m", "napari_medfm._plugin", str(folder)]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @project_app.command()

@@ -18,36 +18,33 @@ Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """(first row, first column, last row + 1, last column + 1) in pixels of a slice."""
 
-_SCALES = (0.56, 0.75, 1.0, 1.33, 1.78)  # of the size of the lesion
+_SCALES = (0.6, 1.0, 1.67)  # of the size of the lesion
 _LONG = 1.5  # ratio of its sides from which a lesion is looked for lying the other way, too
 _AROUND = 0.3  # of the size: how far the surroundings reach on each side, one cell at least
 _STEP = 0.25  # of the size, from window to window; one cell at least
 _RIDGE = 1.0  # of the mean variance, added to all: few slices tell little of how features vary together
 _REFUSED = 0.5  # of the likeness to what was refused, taken off the score
 _OVERLAP = 0.2  # IoU from which two boxes mean the same
-_MOST = 24  # candidates of a slice
+_MOST = 12  # candidates of a slice, and of windows of one size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureMap:
-    """What an encoder makes of a slice or of a part of it.
+    """What an encoder makes of a slice.
 
     Attributes
     ----------
-    features : ndarray of float32, (channels, rows, columns)
+    features : ndarray of float32, (rows, columns, channels)
         Only cells that lie in the image.
-    start : (float, float)
-        (row, column) of the first corner of the first cell, in pixels of the slice.
-    end : (float, float)
-        (row, column) of the last corner of the image, or of that part of it; the last cells may reach beyond.
     cell : (float, float)
         Height and width of a cell in pixels.
+    shape : (int, int)
+        (rows, columns) of the slice in pixels; the last cells may reach beyond.
     """
 
     features: Floats
-    start: tuple[float, float]
-    end: tuple[float, float]
     cell: tuple[float, float]
+    shape: tuple[int, int]
 
     def describe(self, rows: NDArray[Any], columns: NDArray[Any]) -> Floats:
         """Return descriptions of windows and of what lies around them, (rows, columns, 2 * channels).
@@ -57,31 +54,24 @@ class FeatureMap:
         rows, columns : ndarray, (n, 2)
             First and last edge of each window along one axis, in pixels.
         """
-        integral = np.pad(self.features.astype(np.float64).cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
+        sums = self.features.astype(np.float64).cumsum(0).cumsum(1).astype(np.float32)
+        integral = np.pad(sums, ((1, 0), (1, 0), (0, 0)))
         inner = [self._edges(edges, axis) for axis, edges in enumerate((rows, columns))]
-        outer = [_widened(edges, size) for edges, size in zip(inner, integral.shape[1:], strict=True)]
+        outer = [_widened(edges, size) for edges, size in zip(inner, integral.shape[:2], strict=True)]
         within, area = _sums(integral, *inner)
         whole, all_of_it = _sums(integral, *outer)
         around = (whole - within) / np.maximum(all_of_it - area, 1e-6)
-        return np.concatenate((within / np.maximum(area, 1e-6), around)).transpose(1, 2, 0).astype(np.float32)
+        return np.concatenate((within / np.maximum(area, 1e-6), around), axis=2).astype(np.float32)
 
     def describe_box(self, box: Box) -> Floats:
         """Return the description of one window, (2 * channels)."""
         found: Floats = self.describe(np.array([[box[0], box[2]]]), np.array([[box[1], box[3]]]))[0, 0]
         return found
 
-    def holds(self, box: Box) -> float:
-        """Return how far the middle of a box is from the edge of the map, in pixels; negative outside."""
-        middles = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        return min(
-            min(middle - first, last - middle)
-            for middle, first, last in zip(middles, self.start, self.end, strict=True)
-        )
-
-    def _edges(self, edges: NDArray[Any], axis: int) -> NDArray[np.float64]:
+    def _edges(self, edges: NDArray[Any], axis: int) -> Floats:
         """Pixels as cells, inside the map."""
-        cells = (np.asarray(edges, np.float64) - self.start[axis]) / self.cell[axis]
-        return np.clip(cells, 0.0, self.features.shape[1 + axis])
+        cells = np.asarray(edges, np.float32) / np.float32(self.cell[axis])
+        return np.asarray(np.clip(cells, 0.0, self.features.shape[axis]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,15 +99,12 @@ class Sight:
 
     Attributes
     ----------
-    zoom : int
-        Into how many parts along its longer side a slice is divided, to be seen closely enough.
     axis : int
         Across which slices are taken.
     window : str
         Name of a preset that images in HU are seen through; empty: what suits each.
     """
 
-    zoom: int = 1
     axis: int = 0
     window: str = ""
 
@@ -162,7 +149,7 @@ class Query:
         Parameters
         ----------
         examples : sequence of (FeatureMap, Box)
-            Each lesion on a slice, and the map that shows it best.
+            Each lesion, and the slice it is on.
         spacing : sequence of (float, float)
             Height and width of a pixel of each, in mm.
         background : sequence of FeatureMap
@@ -198,7 +185,7 @@ class Query:
         Parameters
         ----------
         seen : FeatureMap
-            Of a slice or a part of it, seen as closely as the examples.
+            Of a slice.
         spacing : (float, float)
             Height and width of its pixels in mm.
         """
@@ -254,37 +241,35 @@ def _everywhere(
 ) -> tuple[Floats, NDArray[np.float64], NDArray[np.float64]]:
     """Describe windows of one size all over a map; return the edges of their rows and columns, too."""
     rows, columns = (
-        _windows(first, last, size, cell)
-        for first, last, size, cell in zip(seen.start, seen.end, (height, width), seen.cell, strict=True)
+        _windows(extent, size, cell) for extent, size, cell in zip(seen.shape, (height, width), seen.cell, strict=True)
     )
     return seen.describe(rows, columns), rows, columns
 
 
-def _windows(first: float, last: float, size: float, cell: float) -> NDArray[np.float64]:
+def _windows(extent: int, size: float, cell: float) -> NDArray[np.float64]:
     """Edges of windows along an axis, (n, 2); those at the ends reach up to them."""
-    count = max(1, round((last - first) / max(cell, _STEP * size)))
-    middles = first + (np.arange(count) + 0.5) * (last - first) / count
-    return np.clip(np.stack((middles - size / 2, middles + size / 2), axis=1), first, last)
+    count = max(1, round(extent / max(cell, _STEP * size)))
+    middles = (np.arange(count) + 0.5) * extent / count
+    return np.clip(np.stack((middles - size / 2, middles + size / 2), axis=1), 0.0, extent)
 
 
-def _widened(edges: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    margin = np.maximum(1.0, _AROUND * (edges[:, 1] - edges[:, 0]))[:, None]
-    return np.clip(edges + margin * (-1.0, 1.0), 0.0, size - 1)
+def _widened(edges: Floats, size: int) -> Floats:
+    margin = np.maximum(1.0, _AROUND * (edges[:, 1] - edges[:, 0]))
+    wider = np.stack((edges[:, 0] - margin, edges[:, 1] + margin), axis=1)
+    return np.asarray(np.clip(wider, 0.0, size - 1), dtype=np.float32)
 
 
-def _sums(
-    integral: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums over windows, (channels, rows, columns), whose edges may cut cells; and their areas in cells."""
-    bands = _at(integral, rows[:, 1], 1) - _at(integral, rows[:, 0], 1)
-    sums = _at(bands, columns[:, 1], 2) - _at(bands, columns[:, 0], 2)
-    return sums, np.outer(rows[:, 1] - rows[:, 0], columns[:, 1] - columns[:, 0])
+def _sums(integral: Floats, rows: Floats, columns: Floats) -> tuple[Floats, Floats]:
+    """Sums over windows, (rows, columns, channels), whose edges may cut cells; and their areas in cells."""
+    bands = _at(integral, rows[:, 1], 0) - _at(integral, rows[:, 0], 0)
+    sums = _at(bands, columns[:, 1], 1) - _at(bands, columns[:, 0], 1)
+    return sums, np.outer(rows[:, 1] - rows[:, 0], columns[:, 1] - columns[:, 0])[..., None]
 
 
-def _at(values: NDArray[np.float64], places: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def _at(values: Floats, places: Floats, axis: int) -> Floats:
     """Values between samples along an axis."""
     lower = np.minimum(places.astype(int), values.shape[axis] - 2)
-    share = (places - lower).reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+    share = (places - lower).astype(np.float32).reshape([-1 if each == axis else 1 for each in range(values.ndim)])
     return np.asarray(values.take(lower, axis) * (1 - share) + values.take(lower + 1, axis) * share)
 
 

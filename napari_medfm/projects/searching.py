@@ -16,11 +16,13 @@ from scipy.ndimage import label
 
 from napari_medfm.adaptation import adaptable
 from napari_medfm.errors import ChoiceRequiredError, MedfmError, ProjectError, UnreadableFileError
-from napari_medfm.inference import Predictor, pixel_aspect, slice_image
+from napari_medfm.inference import Predictor, WriteBehind, embed_plane, open_disk_store, pixel_aspect, slice_image
 from napari_medfm.models.steps import finish
 from napari_medfm.projects.database import FILE
-from napari_medfm.projects.lookalikes import Box, FeatureMap, Floats, Query, Sight, Sighting, distinct, extent, overlap
+from napari_medfm.projects.lookalikes import Box, FeatureMap, Floats, Query, Sight, Sighting, overlap
+from napari_medfm.projects.model_choice import ModelChoice
 from napari_medfm.projects.project import Project
+from napari_medfm.projects.sources import find_sources
 from napari_medfm.volume import (
     PRESETS,
     Plane,
@@ -30,12 +32,10 @@ from napari_medfm.volume import (
     find_images,
     fingerprint,
     is_ct,
+    looks_like_labels,
     open_volume,
 )
 
-_CLOSE = 6.0  # cells that a lesion should measure at least, to be told from others
-_ZOOMS = (1, 2, 4)
-_MARGIN = 0.125  # of a part of a slice, seen on each side besides
 _SLICES = 3  # of one lesion, as examples
 _BEHIND = 4  # more slices of its volume, for how features vary
 _FROM_A_CASE = 20  # candidates at most
@@ -57,12 +57,34 @@ class Target:
         Which image, where there are several; None searches all of them.
     case : int or None
         Its id, in a project.
+    twin : bool
+        Whether another file has the same grid: then it may hold labels, which nothing is searched in.
     """
 
     path: Path
     title: str
     choice: int | None = None
     case: int | None = None
+    twin: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchOrder:
+    """One image to search, in plain values.
+
+    Attributes
+    ----------
+    target : Target
+        The image, or the file of several.
+    query : Query
+        What is looked for.
+    model : ModelChoice
+        By which the query was made.
+    """
+
+    target: Target
+    query: Query
+    model: ModelChoice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,6 +185,8 @@ class Searched:
 def find_targets(folder: Path) -> tuple[Target, ...]:
     """Return the cases of a project, or the images of a folder and of those inside it; or the one image.
 
+    Files that are labels by their name are left out.
+
     Raises
     ------
     ProjectError
@@ -175,10 +199,12 @@ def find_targets(folder: Path) -> tuple[Target, ...]:
         if not cases:
             raise ProjectError(folder.name, "has no case", "Add images: napari-medfm project add.")
         return tuple(Target(case.path, case.title, case.choice, case.id) for case in cases)
-    paths = find_images(folder) if folder.is_dir() else [folder]
-    if not paths:
+    if not folder.is_dir() or find_images(folder) == [folder]:
+        return (Target(folder, folder.name),)
+    sources = [each for each in find_sources(folder) if not each.labels]
+    if not sources:
         raise UnreadableFileError(folder.name, "holds no image", "Choose a folder with images, or a project.")
-    return tuple(Target(path, path.name) for path in paths)
+    return tuple(Target(each.path, each.label, each.choice, twin=each.twin) for each in sources)
 
 
 def lesions_of(image: Seen, mask: NDArray[np.bool_], axis: int = 0) -> tuple[Lesion, ...]:
@@ -223,20 +249,19 @@ def make_query(lesions: Sequence[Lesion], predictor: Predictor) -> Query:
 
 def make_query_steps(lesions: Sequence[Lesion], predictor: Predictor) -> Generator[None, None, Query]:
     """Do what `make_query` does, one slice for every ``next``."""
-    first, zoom = lesions[0], _zoom(lesions, predictor)
+    first = lesions[0]
     preset = first.image.window.name if first.image.window.name in PRESETS and is_ct(first.image.volume) else ""
     examples, background = [], []
     for lesion in lesions:
-        maps = _maps(predictor, lesion.image, lesion.plane, zoom)
-        examples.append((max(maps, key=lambda each: each.holds(lesion.box)), lesion.box))
-        background += maps
+        background.append(_map(predictor, lesion.image, lesion.plane))
+        examples.append((background[-1], lesion.box))
         yield
     planes = first.image.volume.geometry.planes(first.plane.axis)
     for index in np.linspace(0, len(planes) - 1, _BEHIND).astype(int) if len(planes) > 1 else ():
-        background += _maps(predictor, first.image, planes[index], zoom)
+        background.append(_map(predictor, first.image, planes[index]))
         yield
     spacing = [each.image.volume.geometry.plane_spacing(each.plane) for each in lesions]
-    return Query.of(examples, spacing, background, Sight(zoom, first.plane.axis, preset))
+    return Query.of(examples, spacing, background, Sight(first.plane.axis, preset))
 
 
 def search_case(target: Target, query: Query, predictor: Predictor) -> list[Candidate]:
@@ -257,6 +282,18 @@ def search_case(target: Target, query: Query, predictor: Predictor) -> list[Cand
         The image cannot be used.
     """
     return finish(search_case_steps(target, query, predictor))
+
+
+def search_order(order: SearchOrder) -> list[Candidate]:
+    """Do what `search_case` does, wherever the work is done.
+
+    Raises
+    ------
+    MedfmError
+        The image cannot be used, or the model is another one there.
+    """
+    with WriteBehind(open_disk_store()) as store:
+        return search_case(order.target, order.query, Predictor(order.model.load(), store))
 
 
 def search_case_steps(target: Target, query: Query, predictor: Predictor) -> Generator[None, None, list[Candidate]]:
@@ -342,11 +379,12 @@ def search_image_steps(
         As for `search_case`.
     """
     volume = image.volume
+    if target.twin and looks_like_labels(np.asarray(volume.array)):
+        return []
     places: list[tuple[Plane, Sighting]] = []
     for plane in volume.geometry.planes(query.sight.axis if volume.ndim == 3 else 0):
         spacing = volume.geometry.plane_spacing(plane)
-        maps = _maps(predictor, image, plane, query.sight.zoom)
-        places += [(plane, each) for each in distinct([one for part in maps for one in query.find(part, spacing)])]
+        places += [(plane, each) for each in query.find(_map(predictor, image, plane), spacing)]
         yield
     kept = _apart(places, volume, float(np.median(query.sizes)))[:_FROM_A_CASE]
     return [_candidate(target, image, plane, each) for plane, each in kept]
@@ -392,51 +430,15 @@ def _picture(image: NDArray[np.uint8], box: Box, aspect: float) -> tuple[NDArray
     return picture, frame
 
 
-def _zoom(lesions: Sequence[Lesion], predictor: Predictor) -> int:
-    """Return how closely slices have to be seen, so that the lesions measure some cells."""
-    cells = []
-    for lesion in lesions:
-        (whole,) = _maps(predictor, lesion.image, lesion.plane, 1)
-        cells.append(max(edge / size for edge, size in zip(extent(lesion.box), whole.cell, strict=True)))
-    measured = float(np.median(cells))
-    return next((zoom for zoom in _ZOOMS if zoom * measured >= _CLOSE), _ZOOMS[-1])
-
-
-def _maps(predictor: Predictor, of: Seen, plane: Plane, zoom: int) -> list[FeatureMap]:
-    """Return what the model sees of a slice, in as many overlapping parts as the zoom asks for."""
-    rows, columns = plane.shape(of.volume.shape)
-    aspect = pixel_aspect(of.volume, plane)
-    if zoom == 1:
-        return [_map(predictor, of, plane, (0, 0, rows, columns))]
-    part = max(rows * aspect, columns) / zoom
-    return [
-        _map(predictor, of, plane, (top, left, bottom, right))
-        for top, bottom in _parts(rows, part / aspect)
-        for left, right in _parts(columns, part)
-    ]
-
-
-def _parts(size: int, part: float) -> list[tuple[int, int]]:
-    """Divide an axis into parts that overlap."""
-    extent = min(size, math.ceil(part * (1 + 2 * _MARGIN)))
-    count = 1 if extent == size else math.ceil((size - extent) / part - 1e-9) + 1
-    return [(start, start + extent) for start in np.linspace(0, size - extent, count).round().astype(int).tolist()]
-
-
-def _map(predictor: Predictor, of: Seen, plane: Plane, part: tuple[int, int, int, int]) -> FeatureMap:
-    top, left, bottom, right = part
-    aspect = pixel_aspect(of.volume, plane)
-    key = predictor.key(of.fingerprint, plane, of.window, aspect)
-    if part != (0, 0, *plane.shape(of.volume.shape)):
-        key = replace(key, region=f"part {top}:{bottom},{left}:{right}")
-
-    def image() -> NDArray[np.uint8]:
-        return np.ascontiguousarray(slice_image(of.volume, plane, of.window)[top:bottom, left:right])
-
+def _map(predictor: Predictor, image: Seen, plane: Plane) -> FeatureMap:
+    """Return what the model sees of a slice."""
     model = adaptable(getattr(predictor.model, "base", predictor.model))
-    look = model.look(predictor.embed(image, key))
+    embedding = embed_plane(predictor, image.volume, image.fingerprint, image.window, plane)
+    look = model.look(embedding)
     features = look.features.float().cpu().numpy()
-    cell = tuple(extent / cells for extent, cells in zip(look.square.extent, features.shape[1:], strict=True))
-    inside = [math.ceil(size / step - 1e-6) for size, step in zip((bottom - top, right - left), cell, strict=True)]
-    first, last = (float(top), float(left)), (float(bottom), float(right))
-    return FeatureMap(features[:, : inside[0], : inside[1]], first, last, (cell[0], cell[1]))
+    height, width = (size / cells for size, cells in zip(look.square.extent, features.shape[1:], strict=True))
+    rows, columns = (
+        math.ceil(size / cell - 1e-6) for size, cell in zip(embedding.image_shape, (height, width), strict=True)
+    )
+    inside = np.ascontiguousarray(features[:, :rows, :columns].transpose(1, 2, 0))
+    return FeatureMap(inside, (height, width), embedding.image_shape)

@@ -13,13 +13,13 @@ box = st.tuples(edge, edge, edge, edge).map(
 )
 
 
-def noise(seed, planted=(), kind=0):
+def noise(seed, planted=()):
     """Return a map of noise in which boxes, in cells, have features of their own."""
-    features = np.random.default_rng(seed).normal(0, 0.3, (CHANNELS, CELLS, CELLS)).astype(np.float32)
+    features = np.random.default_rng(seed).normal(0, 0.3, (CELLS, CELLS, CHANNELS)).astype(np.float32)
     for top, left, bottom, right in planted:
-        features[kind, top:bottom, left:right] += 3
-        features[kind + 1, top:bottom, left:right] -= 2
-    return FeatureMap(features, (0.0, 0.0), (CELLS * CELL, CELLS * CELL), (CELL, CELL))
+        features[top:bottom, left:right, 0] += 3
+        features[top:bottom, left:right, 1] -= 2
+    return FeatureMap(features, (CELL, CELL), (96, 96))
 
 
 def in_pixels(cells):
@@ -39,7 +39,7 @@ def test_a_window_is_described_by_the_mean_of_what_it_covers_even_of_parts_of_ce
     seen = noise(3)
     found = seen.describe_box((2.0, 6.0, 10.0, 14.0))  # cells 0.5..2.5 and 1.5..3.5
     weights = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]) / 4
-    assert np.allclose(found[:CHANNELS], (seen.features[:, 0:3, 1:4] * weights).sum((1, 2)), atol=1e-5)
+    assert np.allclose(found[:CHANNELS], (seen.features[0:3, 1:4] * weights[..., None]).sum((0, 1)), atol=1e-5)
 
 
 def test_what_lies_around_a_window_is_described_without_it():
@@ -63,7 +63,7 @@ def test_what_looks_like_it_is_found_first_and_boxed(query, place):
 
 def test_size_is_told_in_millimetres(query):
     coarse = noise(7, [(14, 3, 18, 8)])
-    fine_pixels = FeatureMap(coarse.features, (0.0, 0.0), (192.0, 192.0), (8.0, 8.0))
+    fine_pixels = FeatureMap(coarse.features, (8.0, 8.0), (192, 192))
     best = query.find(fine_pixels, (0.5, 0.5))[0]
     assert overlap(best.box, tuple(8.0 * each for each in (14, 3, 18, 8))) > 0.4
 
@@ -78,12 +78,12 @@ def test_an_elongated_lesion_is_found_lying_the_other_way():
 def test_what_was_refused_falls_behind_with_all_that_looks_like_it(query):
     like, other = (12, 3, 16, 8), (12, 15, 16, 20)
     seen = noise(11, [like])
-    seen.features[0, 12:16, 15:20] += 3  # half of what makes a lesion
-    seen.features[4, 12:16, 15:20] += 3
+    seen.features[12:16, 15:20, 0] += 3  # half of what makes a lesion
+    seen.features[12:16, 15:20, 4] += 3
     before = query.rate(np.stack([seen.describe_box(in_pixels(each)) for each in (like, other)]))
     again = noise(12)
-    again.features[0, 3:7, 15:20] += 3
-    again.features[4, 3:7, 15:20] += 3
+    again.features[3:7, 15:20, 0] += 3
+    again.features[3:7, 15:20, 4] += 3
     wiser = query.without([again.describe_box(in_pixels((3, 15, 7, 20)))])
     after = wiser.rate(np.stack([seen.describe_box(in_pixels(each)) for each in (like, other)]))
     assert before[1] > 0.2
