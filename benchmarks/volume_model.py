@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import report
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from napari_medfm.inference import Predictor
     from napari_medfm.prompts import PromptSet
     from napari_medfm.volume import Volume
+
+T = TypeVar("T")
 
 
 def peak_mb() -> float:
@@ -94,6 +96,57 @@ def measure(run: report.Run) -> None:
         run.detail("embedding of a region (bytes)", model.spec.embedding_bytes)
         run.detail("file of a region on disk (bytes)", disk.info().bytes)
         compare(run, network, predictor, volume, clicks(first, second))
+    merge(run)
+
+
+def merge(run: report.Run) -> None:
+    """Time what becomes of an answer on a region in a session of a CT of 512 x 512 x 300 voxels."""
+    from napari_medfm.prompts import Point
+    from napari_medfm.session import AnnotationSession
+    from napari_medfm.session.plans import Answering, authorship
+    from napari_medfm.session.request import resolve
+    from napari_medfm.volume import WHOLE, Lattice, Plane, Volume, array_geometry
+
+    shape = (60, 128, 128) if run.quick else (300, 512, 512)
+    geometry = array_geometry(shape, (1.0, 0.75, 0.75))
+    volume = Volume(np.zeros(shape, np.int16), geometry, modality="CT")
+    lattice, side = Lattice.over(geometry, 1.5), 32 if run.quick else 128
+    middle = tuple(size / 2 for size in shape)
+    region = lattice.around(lattice.positions(middle), (side,) * 3)
+    steps: dict[str, list[float]] = {"work out": [], "carry out": [], "undo": [], "redo": []}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        AnnotationSession.create(volume, "ab" * 32, folder=Path(folder)) as session,
+    ):
+        session.add_object()
+        for turn in range(4):
+            session.add_prompt(Point(Plane(0, shape[0] // 2 + turn), middle[1:]), alone=True)
+            request, mask = resolve(session.state, WHOLE), region.nearest(lump(side, turn))
+            work = Answering(request, mask, region.box, authorship("model", "", 0.5, ()))
+            plan = used(steps["work out"], lambda work=work: session.work_out(work))
+            used(steps["carry out"], lambda plan=plan: session.carry_out(plan))
+        used(steps["undo"], session.undo)
+        used(steps["redo"], session.redo)
+    for name, seconds in steps.items():
+        where = "the lane" if name == "work out" else "the interface"
+        run.detail(f"{name} an answer of {side}^3 points, on the thread of {where} (s of CPU)", max(seconds))
+
+
+def lump(side: int, seed: int) -> np.ndarray:
+    """Return a lump with a rough surface that fills a sixth of a cube or so."""
+    from scipy.ndimage import gaussian_filter
+
+    rough = gaussian_filter(np.random.default_rng(seed).normal(size=(side,) * 3), 3) * 60
+    away = np.sqrt(sum(axis**2 for axis in np.ogrid[(slice(-side / 2, side / 2),) * 3]))
+    return away + rough < 0.35 * side
+
+
+def used(spent: list[float], act: Callable[[], T]) -> T:
+    """Do something, and note the processor time that this thread took for it, whatever else the machine does."""
+    began = time.thread_time()
+    done = act()
+    spent.append(time.thread_time() - began)
+    return done
 
 
 def compare(run: report.Run, network: object, predictor: "Predictor", volume: "Volume", prompts: "PromptSet") -> None:

@@ -15,6 +15,7 @@ from napari_medfm._napari.pointing import displayed_axes, is_inside, visible_pla
 from napari_medfm.volume import EdgeLetters, Geometry, Plane, Volume, edge_letters, is_lazy, rows_grow_upwards
 
 _PLACES = {"left": "middle_left", "right": "middle_right", "top": "top_center", "bottom": "bottom_center"}
+_DIRECTIONS = ((0, 0, 1), (0, -1, 0), (-1, 0, 0))  # superior, posterior and left, as right, anterior, superior
 _LETTER_SIZE = 15
 _READOUT_SIZE = 10
 
@@ -24,6 +25,22 @@ def upright(geometry: Geometry, axes: tuple[int, int]) -> tuple[str, str]:
     rows_vertical = axes[0] < axes[1]
     upwards = rows_vertical and rows_grow_upwards(geometry, _across(axes))
     return ("up" if upwards else "down"), "right"
+
+
+def unmirrored(axes: tuple[int, int, int], camera: tuple[str, str]) -> str:
+    """Return whether the first axis comes ``towards`` the viewer or goes ``away``, lest right and left change sides.
+
+    Parameters
+    ----------
+    axes : (int, int, int)
+        Canonical axes in 3-D display: depth, vertical, horizontal.
+    camera : (str, str)
+        Which way the last two grow, as for `canvas_letters`.
+    """
+    depth, vertical, horizontal = (np.array(_DIRECTIONS[axis]) for axis in axes)
+    up = vertical if str(camera[0]) == "up" else -vertical
+    right = horizontal if str(camera[1]) == "right" else -horizontal
+    return "towards" if np.cross(right, up) @ depth > 0 else "away"
 
 
 def canvas_letters(geometry: Geometry, axes: tuple[int, int], camera: tuple[str, str]) -> EdgeLetters:
@@ -99,6 +116,7 @@ class Orientation:
     def __init__(self, viewer: ViewerModel, layer: Layer, volume: Volume) -> None:
         self._viewer, self._layer, self._volume = viewer, layer, volume
         self._camera_before = viewer.scene.camera.orientation
+        self._stood: tuple[int, ...] = ()
         self._letters = {place: _overlay(_LETTER_SIZE, where) for place, where in _PLACES.items()}
         self._readout = _overlay(_READOUT_SIZE, "bottom_left")
         self._names = {f"medfm_{place}": letter for place, letter in self._letters.items()}
@@ -195,8 +213,25 @@ class Orientation:
         axes = displayed_axes(self._layer, self._viewer.dims)
         if axes is not None and self._volume.geometry.ndim == 3:
             self._viewer.scene.camera.orientation2d = upright(self._volume.geometry, axes)
+        elif self._viewer.dims.ndisplay == 3 and self._volume.geometry.ndim == 3:
+            self._stand_up()
         self._write_letters()
         self._on_plane()
+
+    def _stand_up(self) -> None:
+        """Let 3-D display show the patient from the front, head up, and never mirrored; turned views are kept."""
+        dims, camera = self._viewer.dims, self._viewer.scene.camera
+        ahead = dims.ndim - self._layer.ndim
+        axes = tuple(axis - ahead for axis in dims.displayed)
+        if sorted(axes) != [0, 1, 2]:
+            return
+        across = upright(self._volume.geometry, axes[1:])
+        camera.orientation = (unmirrored(axes, across), *across)
+        if axes != self._stood:  # angles are told in terms of the axes
+            self._stood = axes
+            posterior, superior = ([float(axis == wanted) for axis in axes] for wanted in (1, 0))
+            camera.set_view_direction(tuple(posterior), tuple(superior))
+            self._viewer.fit_to_view()
 
     def _write_letters(self) -> None:
         axes = displayed_axes(self._layer, self._viewer.dims)

@@ -44,6 +44,7 @@ _HEADERS = {
     Column.LONG: ("long", "Longest diameter in mm, on the axial slice where the object is largest"),
     Column.SHORT: ("short", "Longest diameter at right angles to the long one, in mm"),
 }
+_LARGE_ML = 1000
 _NUMBERS = (Column.SIZE, Column.MEAN, Column.LONG, Column.SHORT)
 
 # Views ask for a dozen roles per cell and repaint; the others are answered before anything is looked up.
@@ -249,7 +250,8 @@ class ObjectsModel(QAbstractTableModel):
         if self._session is None:
             return ""
         if self._unit() == "ml":
-            return f"{self._session.volume_ml(object_id):.2f}"
+            ml = self._session.volume_ml(object_id)
+            return f"{ml:.2f}" if ml < _LARGE_ML else f"{ml:.0f}"  # more does not fit the column
         count = self._session.voxel_count(object_id)
         return str(count) if self._unit() == "voxels" else f"{count * math.prod(self._session.volume.spacing):.1f}"
 

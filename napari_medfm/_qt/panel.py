@@ -1,6 +1,6 @@
 """The dock panel: its sections, banners above them, the research-use notice below."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from napari_medfm._qt.propagate_section import PropagateSection
 from napari_medfm._qt.proposals_section import ProposalsSection
 from napari_medfm._qt.resume_bar import ResumeBar
 from napari_medfm._qt.section import Banner, Line, Section, Wiring
+from napari_medfm._qt.unfinished_bar import UnfinishedBar
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import ModelEntry
 from napari_medfm.session import AnnotationSession, Hand, LiveSegmentation, Measures, Propagating, Proposals, Teaching
@@ -43,6 +44,8 @@ class MedfmPanel(QWidget):
         The name of the image to work on, as given to `set_images`.
     open_requested : Signal()
         The user wants to open an image.
+    project_requested : Signal()
+        The user wants to work on a project of many images.
     window_selected : Signal(Window)
         The intensity window the model shall see.
     contrast_linked : Signal(bool)
@@ -65,6 +68,8 @@ class MedfmPanel(QWidget):
         Whether a preview follows the mouse.
     jump_requested : Signal(int)
         Show the object of that id.
+    lookalikes_requested : Signal()
+        Search other images for what looks like the active object.
     slice_requested : Signal(Plane)
         Show that slice.
     map_toggled : Signal(bool)
@@ -77,10 +82,13 @@ class MedfmPanel(QWidget):
         Export the labels to a file.
     resume_answered : Signal(bool)
         The answer to `offer_resume`: True to resume, False to start anew.
+    folds_changed : Signal()
+        A section was folded or unfolded.
     """
 
     image_selected = Signal(str)
     open_requested = Signal()
+    project_requested = Signal()
     window_selected = Signal(object)
     contrast_linked = Signal(bool)
     plane_cycle_requested = Signal()
@@ -92,6 +100,7 @@ class MedfmPanel(QWidget):
     sign_toggled = Signal(bool)
     hover_toggled = Signal(bool)
     jump_requested = Signal(int)
+    lookalikes_requested = Signal()
     slice_requested = Signal(object)
     map_toggled = Signal(bool)
     labels_import_requested = Signal()
@@ -99,6 +108,7 @@ class MedfmPanel(QWidget):
     cancel_embedding_requested = Signal()
     save_requested = Signal()
     resume_answered = Signal(bool)
+    folds_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -106,7 +116,8 @@ class MedfmPanel(QWidget):
         self.image, self.model, self.prompts = ImageSection(), ModelSection(), PromptSection()
         self.edit, self.objects, self.progress = EditSection(), ObjectsSection(), ProgressSection()
         self.propagate, self.adapt, self.proposals = PropagateSection(), AdaptSection(), ProposalsSection()
-        self.resume, self.error = ResumeBar(), Banner("warning", dismissable=True)
+        self.resume, self.unfinished = ResumeBar(), UnfinishedBar()
+        self.error = Banner("warning", dismissable=True)
         self._lay_out()
         self._forward()
         # A window that is destroyed without being told first leaves no connection behind.
@@ -125,6 +136,7 @@ class MedfmPanel(QWidget):
         if teaching is not None:
             self.adapt.bind(teaching, self._wiring)
             self.proposals.bind(teaching, self._wiring)
+            self.unfinished.bind(teaching, self._wiring)
         self.resume.show_read_only(session.message)
 
     def bind_editing(
@@ -151,6 +163,7 @@ class MedfmPanel(QWidget):
             self.progress,
         ):
             section.unbind()
+        self.unfinished.unbind()
         self.resume.show_read_only("")
         self.error.say("")
 
@@ -220,6 +233,16 @@ class MedfmPanel(QWidget):
         """Show a failure with its reason and next step until it is dismissed."""
         self.error.say(str(error))
 
+    def folds(self) -> dict[str, bool]:
+        """Return which sections are folded, by title."""
+        return {section.text(): not section.isExpanded() for section in self._sections()}
+
+    def set_folds(self, folds: Mapping[str, bool]) -> None:
+        """Fold and unfold sections by title; others stay as they are."""
+        for section in self._sections():
+            if folds.get(section.text(), not section.isExpanded()) == section.isExpanded():
+                (section.collapse if section.isExpanded() else section.expand)(animate=False)
+
     def _sections(self) -> tuple[Section, ...]:
         """From top to bottom."""
         asked = self.image, self.model, self.prompts, self.propagate, self.edit
@@ -243,7 +266,7 @@ class MedfmPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 2)
         layout.setSpacing(4)
-        for part in (self.resume, self.error, scroll, notice):
+        for part in (self.resume, self.unfinished, self.error, scroll, notice):
             layout.addWidget(part)
         layout.setStretchFactor(scroll, 1)
         self.setMinimumWidth(_NARROWEST)
@@ -253,6 +276,7 @@ class MedfmPanel(QWidget):
         for source, intent in (
             (image.image_selected, self.image_selected),
             (image.open_requested, self.open_requested),
+            (image.project_requested, self.project_requested),
             (image.window_selected, self.window_selected),
             (image.contrast_linked, self.contrast_linked),
             (image.plane_cycle_requested, self.plane_cycle_requested),
@@ -265,6 +289,7 @@ class MedfmPanel(QWidget):
             (prompts.sign_toggled, self.sign_toggled),
             (prompts.hover_toggled, self.hover_toggled),
             (objects.jump_requested, self.jump_requested),
+            (objects.lookalikes_requested, self.lookalikes_requested),
             (self.adapt.slice_requested, self.slice_requested),
             (self.proposals.slice_requested, self.slice_requested),
             (self.proposals.map_toggled, self.map_toggled),
@@ -275,15 +300,7 @@ class MedfmPanel(QWidget):
             (self.resume.answered, self.resume_answered),
         ):
             source.connect(intent)
-        for section in (
-            image,
-            model,
-            prompts,
-            self.propagate,
-            self.edit,
-            objects,
-            self.adapt,
-            self.proposals,
-            progress,
-        ):
+        for section in self._sections():
             section.failed.connect(self.show_error)
+            section.toggled.connect(self.folds_changed)
+        self.unfinished.failed.connect(self.show_error)

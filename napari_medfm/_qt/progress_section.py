@@ -8,12 +8,15 @@ from qtpy.QtWidgets import QProgressBar, QWidget
 
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.section import Line, Section, Wiring, row
+from napari_medfm._qt.task_bar import TaskBar
 from napari_medfm.inference import EmbeddingProgress
 from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import Plane
 
 _TICK_MS = 1000
 _NO_ANSWER = "No prediction yet"
+_REGIONS = "Regions are prepared where you click"
+_NOTHING_AHEAD = "This model sees the region around your clicks, not slices: nothing can be prepared ahead"
 
 
 class ProgressSection(Section):
@@ -33,6 +36,7 @@ class ProgressSection(Section):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Progress and saving", parent)
         self._session: AnnotationSession | None = None
+        self._live: LiveSegmentation | None = None
         self._saved_at: float | None = None
         self._embedding = False
         self._progress: EmbeddingProgress | None = None
@@ -46,18 +50,20 @@ class ProgressSection(Section):
 
     def bind(self, session: AnnotationSession, live: LiveSegmentation | None, wiring: Wiring) -> None:
         """Show the work on a session."""
-        self._session, self._saved_at = session, None
+        self._session, self._live, self._saved_at = session, live, None
         wiring.connect(session.events.history_changed, self._note_saved)
         if live is not None:
             wiring.connect(live.events.progress, self.show_progress)
             wiring.connect(live.events.busy_changed, self._show_busy)
             wiring.connect(live.events.preparing, self._show_preparing)
             wiring.connect(live.events.applied, self._show_answer)
+            wiring.connect(live.events.predictor_changed, self._follow_model)
+        self.show_progress(None)
         self._show_binding()
 
     def unbind(self) -> None:
         """Show nothing."""
-        self._session = self._saved_at = self._progress = None
+        self._session = self._live = self._saved_at = self._progress = None
         self._last_answer = _NO_ANSWER
         self.answer.setText(_NO_ANSWER)
         self.show_progress(None)
@@ -70,10 +76,12 @@ class ProgressSection(Section):
         done, total = (self._progress.done, self._progress.total) if self._progress is not None else (0, 1)
         self.bar.setMaximum(max(total, 1))
         self.bar.setValue(done)
-        self.bar.setFormat(describe_progress(self._progress, under_way=self._embedding))
+        told = describe_progress(self._progress, under_way=self._embedding)
+        self.bar.setFormat(_REGIONS if self._sees_regions else told)
         begun = 0 < done < total
         self.embed.setText("Pause" if self._embedding else "Go on preparing" if begun else "Prepare all slices")
-        self.embed.set_tip("Stop; what is done is kept" if self._embedding else "Embed every slice in the background")
+        tip = "Stop; what is done is kept" if self._embedding else "Embed every slice in the background"
+        self.embed.set_tip(_NOTHING_AHEAD if self._sees_regions else tip)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Keep the age of the last step true while it can be seen."""
@@ -92,6 +100,7 @@ class ProgressSection(Section):
         self.embed = CompactButton("", "")
         self.answer = Line(_NO_ANSWER, tip="The last prediction of the model")
         self.saved = Line(tip="Every step is written to the journal before it is shown")
+        self.exporting = TaskBar()
         self.save = CompactButton("Export…", "Write the labels to a file on the image, or a training set")
         self.load = CompactButton("Open labels…", "Open a label file as objects")
         self.rows.addWidget(self.bar)
@@ -99,6 +108,7 @@ class ProgressSection(Section):
         self.rows.addWidget(self.answer)
         self.rows.addWidget(self.saved)
         self.rows.addLayout(row(self.load, self.save))
+        self.rows.addWidget(self.exporting)
 
     def _wire(self) -> None:
         self._timer.timeout.connect(self._show_saved)
@@ -109,9 +119,22 @@ class ProgressSection(Section):
     def _ask_for_embedding(self) -> None:
         (self.cancel_embedding_requested if self._embedding else self.embed_all_requested).emit()
 
+    @property
+    def _sees_regions(self) -> bool:
+        """Whether the model embeds regions of a volume, and no slices."""
+        return self._live is not None and self._live.predictor.answers_volumes
+
+    def _follow_model(self) -> None:
+        """Forget what another model had seen."""
+        self._progress, self._last_answer = None, _NO_ANSWER
+        self.answer.setText(_NO_ANSWER)
+        self.show_progress(None)
+        self._show_binding()
+
     def _show_binding(self) -> None:
         for button in (self.embed, self.save, self.load):
             button.setEnabled(self._session is not None)
+        self.embed.setEnabled(self._session is not None and not self._sees_regions)
         self._show_saved()
 
     def _show_busy(self, busy: bool) -> None:
@@ -121,7 +144,8 @@ class ProgressSection(Section):
         self.answer.setText(f"Looking at the region: {share:.0%}")
 
     def _show_answer(self, object_id: int, plane: Plane, quality: float, seconds: float) -> None:
-        self._last_answer = f"Answered in {1000 * seconds:.0f} ms · expected overlap {quality:.0%}"
+        meaning = self._live.predictor.spec.quality_meaning if self._live is not None else "quality"
+        self._last_answer = f"Answered in {describe_latency(seconds)} · {meaning} {quality:.0%}"
         self.answer.setText(self._last_answer)
 
     def _note_saved(self) -> None:
@@ -142,6 +166,11 @@ def describe_saved(session: AnnotationSession | None, age: float | None) -> str:
     if age is None:
         return "Everything is saved"
     return f"Everything is saved; last step {describe_seconds(age)} ago"
+
+
+def describe_latency(seconds: float) -> str:
+    """Return how long an answer took."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def describe_seconds(seconds: float) -> str:

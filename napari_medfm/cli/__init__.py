@@ -51,6 +51,7 @@ from napari_medfm.cli.projecting import project_app
 from napari_medfm.cli.prompts_file import FORMAT, Wanted, read_objects
 from napari_medfm.cli.propagating import carry_object
 from napari_medfm.cli.replaying import replay
+from napari_medfm.cli.searching import search
 from napari_medfm.cli.spreading import Cluster, Jobs
 from napari_medfm.cli.terminal import (
     DAMAGED,
@@ -262,6 +263,7 @@ app.command()(adapt)
 app.command()(evaluate)
 app.command()(pretrain)
 app.command()(embed)
+app.command()(search)
 app.command()(export)
 app.command()(deidentify)
 app.command("train-check")(train_check)

@@ -125,6 +125,8 @@ class ModelSpec:
         Where the weights can be had, their digest and their size in bytes; empty if none.
     model_digest : str
         SHA-256 of all weights, the decoder's too; for the provenance record.
+    quality_meaning : str
+        What the model says of an answer by its quality, 0..1, in words for people.
     """
 
     name: str
@@ -145,6 +147,7 @@ class ModelSpec:
     weights_sha256: str = ""
     weights_size: int = 0
     model_digest: str = ""
+    quality_meaning: str = "expected overlap"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -95,7 +95,7 @@ def segment_image(
             if progress is not None:
                 progress(len(filled), len(planes))
     if volume.ndim == 3:
-        filled = cleaned(filled, volume.spacing, parts=None if facts.scattered else 1)
+        filled = cleaned(filled, volume.spacing, parts=facts.parts)
     found = np.stack([each.mask for each in filled])
     write_labels(path, _shaped(found, volume), volume.geometry)
     held = [each for each in filled if each.proposals]

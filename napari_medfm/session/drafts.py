@@ -107,7 +107,7 @@ def _on_volume(
         wide = np.zeros([part.stop - part.start for part in around], bool)
         if box is not None:
             wide[within(check_box(box, mask, voxels.shape), around)] = mask
-        edits = _predict_in(state, voxels, number, around, wide)
+        edits = _predict_slabs(state, voxels, number, around, wide)
     corners = None if box is None else [[part.start, part.stop] for part in box]
     return edits, transitions.answered_whole(state, number, box), {"box": corners}
 
@@ -295,7 +295,7 @@ def _settled_volume(
             edits += _predict(after, voxels, thing.id, plane, drawn)
         else:
             wide[within(shared, box)] |= np.expand_dims(drawn, plane.axis)[within(shared, whole)]
-    edits += _predict_in(after, voxels, thing.id, box, wide)
+    edits += _predict_slabs(after, voxels, thing.id, box, wide)
     settled = transitions.answered(transitions.forget_answers(after, thing.id), thing.id, thing.prompts.planes)
     return Draft(kind, title, settled, edits, subject=(thing.id, next(iter(planes))))
 
@@ -324,6 +324,16 @@ def _predict_in(state: SessionState, voxels: VoxelStore, object_id: int, whole: 
         return ()
     part = wide[within(region, whole)]
     return edit_boxes(voxels, [region], lambda cut: Editor(state, object_id).predict(cut, part))
+
+
+def _predict_slabs(
+    state: SessionState, voxels: VoxelStore, object_id: int, whole: Region, wide: Mask
+) -> tuple[Edit, ...]:
+    """Work out an answer for a large box slice by slice: little memory, and no more written than has to be."""
+    edits: tuple[Edit, ...] = ()
+    for slab in slabs(whole):
+        edits += _predict_in(state, voxels, object_id, slab, wide[within(slab, whole)])
+    return edits
 
 
 def _clear(state: SessionState, voxels: VoxelStore, object_id: int) -> tuple[Edit, ...]:

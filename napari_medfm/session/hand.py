@@ -13,8 +13,9 @@ from psygnal import Signal, SignalGroup
 
 from napari_medfm.editing import Brush, KeepPiece, Operation, Stamp, range_around, stamp
 from napari_medfm.errors import MedfmError
+from napari_medfm.session.plans import Plan
 from napari_medfm.session.session import AnnotationSession
-from napari_medfm.session.shaping import Plan, Shaping
+from napari_medfm.session.shaping import Shaping
 from napari_medfm.volume import Plane, Volume
 from napari_medfm.workers import Dispatch, Lane, Latest
 
@@ -81,9 +82,8 @@ class Hand:
         self._session, self._lane, self._dispatch = session, lane, dispatch
         self._glances, self._plans, self._picks = (Latest(lane, dispatch) for _ in range(3))
         self._chosen: tuple[Operation, Plane] | None = None
-        self._generation = 0
         self._closed = False
-        session.events.history_changed.connect(self._on_changed)
+        session.events.history_changed.connect(self._refresh)
 
     @property
     def busy(self) -> bool:
@@ -149,17 +149,13 @@ class Hand:
         self.clear_preview()
         self._plans.forget()
         self._picks.forget()
-        self._session.events.history_changed.disconnect(self._on_changed)
+        self._session.events.history_changed.disconnect(self._refresh)
 
     def _shaping(self, operation: Operation) -> Shaping:
         return Shaping(operation, self._session.state.active, self.inside)
 
     def _image(self) -> Volume:
         return self._session.image or self._session.volume
-
-    def _on_changed(self) -> None:
-        self._generation += 1
-        self._refresh()
 
     def _refresh(self) -> None:
         if self._chosen is not None:
@@ -172,8 +168,7 @@ class Hand:
         self.events.previewed.emit(None)
 
     def _ask(self, shaping: Shaping) -> None:
-        failed = partial(self._give_up, shaping, self._generation)
-        self._plans.ask(partial(self._session.work_out, shaping), partial(self._carry_out, shaping), failed)
+        self._plans.ask(partial(self._session.work_out, shaping), partial(self._carry_out, shaping), self._give_up)
         self.events.busy_changed.emit(True)
 
     def _carry_out(self, shaping: Shaping, plan: Plan) -> None:
@@ -186,10 +181,7 @@ class Hand:
         if not self._session.carry_out(plan):
             self._ask(shaping)
 
-    def _give_up(self, shaping: Shaping, generation: int, error: BaseException) -> None:
-        if generation != self._generation and not isinstance(error, MedfmError):
-            self._ask(shaping)  # the voxels changed while they were read
-            return
+    def _give_up(self, error: BaseException) -> None:
         self.events.busy_changed.emit(self.busy)
         self._fail(error)
 

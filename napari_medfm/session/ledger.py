@@ -110,6 +110,12 @@ class Ledger:
         self.annotator = annotator
         self._queue = queue or CheckpointQueue()
         self._torn = False
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """Changes as a change begins and again as it ends: what was read while it stood is of one piece."""
+        return self._revision
 
     def commit(self, draft: Draft) -> Outcome | None:
         """Write an event and make its changes; None if it changes nothing.
@@ -191,6 +197,7 @@ class Ledger:
         before = self.state
         kept = self._checkpoints(parts)
         events = self._with_checkpoints([event for event, _, _ in written], kept)
+        self._revision += 1
         sealed = self.journal.append(events, kept)
         self._torn = True  # until memory holds what the journal does
         self._queue.remove([part.part for part in kept])
@@ -201,6 +208,7 @@ class Ledger:
             self.history.record(entry_of(event))
             self._queue.touch(checkpoints.parts_touched(changes, patch), event.seq)
         self._torn = False
+        self._revision += 1
         visible = [piece.region for _, _, patch in written for piece in patch.pieces if 0 in piece.levels]
         return Outcome(before, state, bounds(visible), replaced)
 

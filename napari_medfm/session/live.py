@@ -11,11 +11,12 @@ from typing import Any
 from psygnal import Signal, SignalGroup
 
 from napari_medfm.errors import MedfmError, SessionError
-from napari_medfm.inference import Predictor
-from napari_medfm.models import MaskPrediction
-from napari_medfm.prompts import MaskPrompt, Point, Position, Prompt, PromptSet, check_inside
+from napari_medfm.inference import Predictor, VolumePrediction
+from napari_medfm.prompts import Point, Position, Prompt
 from napari_medfm.session.background import Background
+from napari_medfm.session.hovering import Hovering
 from napari_medfm.session.keyslices import mask_nearby
+from napari_medfm.session.plans import Plan
 from napari_medfm.session.proposals import Proposals
 from napari_medfm.session.questions import Answers, Prediction, Question, View
 from napari_medfm.session.request import PredictionRequest, is_answered, outstanding, places, resolve
@@ -41,6 +42,8 @@ class LiveEvents(SignalGroup):
         the prompt.
     preparing : Signal(float)
         How much of the regions that a model of volumes has to see for an answer is embedded, 0..1.
+    predictor_changed : Signal()
+        Another model answers from now on.
     preview_changed : Signal(Plane, ndarray or None)
         What the model would answer at the pointer, (rows, columns) bool; None to show nothing.
     progress : Signal(EmbeddingProgress or None)
@@ -52,6 +55,7 @@ class LiveEvents(SignalGroup):
     busy_changed = Signal(bool, reemission="queued")
     applied = Signal(int, object, float, float)
     preparing = Signal(float, reemission="queued")
+    predictor_changed = Signal()
     preview_changed = Signal(object, object, reemission="queued")
     progress = Signal(object, reemission="queued")
     failed = Signal(object)
@@ -111,9 +115,8 @@ class LiveSegmentation:
         self._background = Background(lane, self._dispatch, self.events.progress.emit, self._tell)
         self._proposals = proposals
         self._turn = 0
-        self._hover: object | None = None
-        self._hover_failed = False
-        self._previewed: Plane | None = None
+        shown = self.events.preview_changed.emit
+        self._hovering = Hovering(session, lane, self._dispatch, self.view, self._answers, shown, self._tell)
         self._undone = session.history.last_undone
         self._closed = False
         session.events.history_changed.connect(self._after_undo_or_redo)
@@ -141,6 +144,7 @@ class LiveSegmentation:
         self._predictor = predictor
         self._turn += 1
         self._start_over()
+        self.events.predictor_changed.emit()
 
     def set_window(self, window: Window) -> None:
         """Let the model see the current image through another window from now on; outstanding answers come anew."""
@@ -187,21 +191,11 @@ class LiveSegmentation:
 
     def hover(self, plane: Plane, position: Position, positive: bool = True) -> None:
         """Preview a click, if the slice is embedded already; only the newest one matters."""
-        question = self._imagine(Point(plane, position, positive))
-        if question is None:
-            self.clear_hover()
-            return
-        token = self._hover = self._hover or object()
-        future = self._lane.submit(question.glimpse, priority=Priority.HOVER, channel=self._channel("hover"))
-        self._when_done(future, partial(self._show_preview, question.request, token))
+        self._hovering.look(Point(plane, position, positive))
 
     def clear_hover(self) -> None:
         """Show no preview."""
-        self._hover = None
-        self._lane.cancel(self._channel("hover"))
-        if self._previewed is not None:
-            plane, self._previewed = self._previewed, None
-            self.events.preview_changed.emit(plane, None)
+        self._hovering.clear()
 
     def show(self, plane: Plane, direction: int = 0) -> None:
         """Embed the visible slice and its neighbours before anything else but prompts.
@@ -282,47 +276,52 @@ class LiveSegmentation:
         if self.busy:
             self.events.preparing.emit(share)
 
-    def _imagine(self, point: Point) -> Question | None:
-        """Return the question that a click would ask, or None if it could not be made."""
-        state = self._session.state
-        thing = state.objects.get(state.active) if state.active is not None else None
-        if self._predictor.answers_volumes or (thing is not None and thing.locked):
-            return None
-        try:
-            check_inside(point, point.plane.shape(self._session.volume.shape))
-            view = self.view()
-        except MedfmError:
-            return None
-        prompts = self._prompts_before(point.plane).add(point)
-        request = PredictionRequest(thing.id if thing else 0, point.plane, prompts, state.image, view.context)
-        near = mask_nearby(self._session, request) if thing is not None else None
-        return Question(request, view, self._answers.before(request), near)
-
-    def _prompts_before(self, plane: Plane) -> PromptSet:
-        """Return the prompts that a click on a plane would be added to."""
-        state = self._session.state
-        if state.active is None:
-            return PromptSet()
-        prompts = state.object().prompts.in_plane(plane)
-        if len(prompts) or not self._session.voxel_count(state.active):
-            return prompts
-        mask = self._session.object_mask(state.active, plane)
-        return PromptSet((MaskPrompt.from_mask(plane, mask),)) if mask.any() else prompts
-
     def _apply(self, question: Question, start: float, found: Future[Prediction]) -> None:
+        self._finish(found, lambda: self._put(question, start, found.result()))
+
+    def _put(self, question: Question, start: float, prediction: Prediction) -> None:
+        request = question.request
+        if request.context != self.view().context:
+            self._ask_anew(request.object_id, request.plane)
+        elif isinstance(prediction, VolumePrediction):
+            self._work_out(question, start, prediction)
+        else:
+            self._note(question, start, prediction, done=question.put(self._session, prediction))
+
+    def _work_out(self, question: Question, start: float, prediction: VolumePrediction) -> None:
+        """Have the lane work out what an answer for a volume changes: there are too many voxels for this thread."""
+        task = partial(self._session.work_out, question.answering(prediction))
+        future = self._lane.submit(task, priority=Priority.CLICK)
+        self._set_pending({**self._pending, future: question.request})
+        self._when_done(future, partial(self._carry_out, question, start, prediction))
+
+    def _carry_out(
+        self, question: Question, start: float, prediction: VolumePrediction, found: "Future[Plan | None]"
+    ) -> None:
+        def put() -> None:
+            plan, current = found.result(), question.request.context == self.view().context
+            done = current and plan is not None and self._session.carry_out(plan)
+            if done or plan is None or not current:
+                self._note(question, start, prediction, done=done)
+            else:  # something else happened meanwhile
+                self._put(question, start, prediction)
+
+        self._finish(found, put)
+
+    def _finish(self, found: Future[Any], act: Callable[[], None]) -> None:
         if self._closed:
             return
         try:
             if not found.cancelled():
-                self._put(question, start, found.result())
+                act()
         except Exception as error:  # noqa: BLE001 - whatever a model raises is told, and the session goes on
             self._tell(error)
         finally:
             self._set_pending({asked: what for asked, what in self._pending.items() if asked is not found})
 
-    def _put(self, question: Question, start: float, prediction: Prediction) -> None:
+    def _note(self, question: Question, start: float, prediction: Prediction, *, done: bool) -> None:
         request = question.request
-        if request.context == self.view().context and question.put(self._session, prediction):
+        if done:
             self._answers.remember(request, prediction)
             seconds = time.perf_counter() - start
             self.events.applied.emit(request.object_id, request.plane, prediction.quality, seconds)
@@ -353,36 +352,12 @@ class LiveSegmentation:
     def _start_over(self) -> None:
         """Forget what depends on model and window, and ask again what was not answered yet."""
         self._answers.clear()
-        self._hover_failed = False
+        self._hovering.forgive()
         self.clear_hover()
         self.pause_background()
         for future, request in list(self._pending.items()):
             future.cancel()
             self._ask(*request.subject)
-
-    def _show_preview(self, request: PredictionRequest, token: object, found: Future[MaskPrediction | None]) -> None:
-        if found.cancelled() or self._hover is not token or self._closed:
-            return
-        error = found.exception()
-        if error is not None:
-            self._fail_hover(error)
-            return
-        prediction = found.result()
-        if prediction is not None and self._would_ask(request):
-            self._previewed = request.plane
-            self.events.preview_changed.emit(request.plane, prediction.mask)
-
-    def _would_ask(self, request: PredictionRequest) -> bool:
-        """Whether a click would still be added to the prompts that a preview was made for."""
-        before = request.prompts.prompts[:-1]
-        current = request.image == self._session.state.image and request.context == self.view().context
-        return current and before == self._prompts_before(request.plane).prompts
-
-    def _fail_hover(self, error: BaseException) -> None:
-        told, self._hover_failed = self._hover_failed, True
-        self.clear_hover()
-        if not told:  # once is enough: the pointer moves on
-            self._tell(error)
 
     def _when_done(self, future: Future[Any], callback: Callable[[Future[Any]], None]) -> None:
         future.add_done_callback(lambda done: self._dispatch(lambda: callback(done)))

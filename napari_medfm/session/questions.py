@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_medfm.inference import Predictor, VolumePrediction, answer_steps, embed_plane, pixel_aspect
 from napari_medfm.models import MaskPrediction
+from napari_medfm.session.plans import Answering, authorship
 from napari_medfm.session.request import PredictionRequest
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import WHOLE, Plane, Volume, Window
@@ -131,8 +132,14 @@ class Question:
     def _last(self) -> MaskPrediction | None:
         return self.previous if isinstance(self.previous, MaskPrediction) else None
 
-    def put(self, session: AnnotationSession, prediction: Prediction) -> bool:
-        """Put an answer into a session; False if it comes too late there."""
+    def answering(self, prediction: VolumePrediction) -> Answering:
+        """Return the answer for a volume, to be worked out off the session's thread."""
+        view = self.view
+        facts = authorship(view.predictor.spec.name, view.model_digest, prediction.quality, view.adapters)
+        return Answering(self.request, prediction.mask, prediction.box, facts)
+
+    def put(self, session: AnnotationSession, prediction: MaskPrediction) -> bool:
+        """Put the answer for a slice into a session; False if it comes too late there."""
         return session.apply_mask(
             self.request,
             prediction.mask,
@@ -140,7 +147,6 @@ class Question:
             model_digest=self.view.model_digest,
             quality=prediction.quality,
             adapters=self.view.adapters,
-            box=prediction.box if isinstance(prediction, VolumePrediction) else None,
         )
 
 

@@ -1,16 +1,14 @@
 """The annotation session: the only mutable owner of what a person did to one image."""
 
 import json
-import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from filelock import BaseFileLock
 from numpy.typing import NDArray
 
 from napari_medfm.errors import MedfmError, SessionError
@@ -24,11 +22,14 @@ from napari_medfm.session.growth import Origin, Target
 from napari_medfm.session.history import History
 from napari_medfm.session.ledger import NO_STEP, Draft, Ledger, Outcome
 from napari_medfm.session.patches import bounds
+from napari_medfm.session.plans import Plan, Work, authorship, worked_out
 from napari_medfm.session.request import PredictionRequest
-from napari_medfm.session.shaping import Plan, Shaping, SliceChange
+from napari_medfm.session.shaping import Shaping, SliceChange
 from napari_medfm.session.state import CommitPolicy, Extent, ObjectClass, SessionState
 from napari_medfm.session.voxels import Labels, frozen
 from napari_medfm.volume import Plane, Region, Volume, write_labels
+
+T = TypeVar("T")
 
 
 class AnnotationSession:
@@ -48,12 +49,12 @@ class AnnotationSession:
         Of that image.
     """
 
-    def __init__(self, volume: Volume, fingerprint: str, ledger: Ledger, lock: BaseFileLock | None) -> None:
+    def __init__(self, volume: Volume, fingerprint: str, ledger: Ledger, hold: opening.Hold) -> None:
         self.events = SessionEvents()
         self.volume = volume
         self.fingerprint = fingerprint
         self._ledger = ledger
-        self._lock = lock
+        self._hold = hold
         self._images = {volume.name: (fingerprint, volume)}
         self._owner = threading.get_ident()
         self._closed = False
@@ -90,11 +91,13 @@ class AnnotationSession:
         JournalBusyError
             Another session holds it.
         """
-        ledger, lock = opening.create(volume, fingerprint, folder, tuple(classes), annotator)
-        return cls(volume, fingerprint, ledger, lock)
+        ledger, hold = opening.create(volume, fingerprint, folder, tuple(classes), annotator)
+        return cls(volume, fingerprint, ledger, hold)
 
     @classmethod
-    def resume(cls, volume: Volume, fingerprint: str, folder: Path | None = None, *, annotator: str = "") -> Self:
+    def resume(
+        cls, volume: Volume, fingerprint: str, folder: Path | None = None, *, annotator: str = "", look: bool = False
+    ) -> Self:
         """Go on exactly where the last session of an image ended, however it ended.
 
         If another session writes the journal, this one is read-only and stays at what was
@@ -104,6 +107,8 @@ class AnnotationSession:
         ----------
         volume, fingerprint, folder, annotator
             As in `create`.
+        look : bool
+            Whether it shall be read-only in any case; others may write then.
 
         Raises
         ------
@@ -114,8 +119,8 @@ class AnnotationSession:
         GeometryError
             The image has the same voxels but lies elsewhere.
         """
-        ledger, lock = opening.resume(volume, fingerprint, folder, annotator)
-        return cls(volume, fingerprint, ledger, lock)
+        ledger, hold = opening.resume(volume, fingerprint, folder, annotator, look=look)
+        return cls(volume, fingerprint, ledger, hold)
 
     @staticmethod
     def exists(fingerprint: str, folder: Path | None = None) -> bool:
@@ -128,7 +133,7 @@ class AnnotationSession:
             return
         self._check_thread()
         self._closed = True
-        opening.close(self._ledger, self._lock)
+        opening.close(self._ledger, self._hold)
 
     def __enter__(self) -> Self:
         return self
@@ -190,13 +195,13 @@ class AnnotationSession:
 
     @property
     def read_only(self) -> bool:
-        """Whether every change is refused, because another session writes the journal."""
-        return self._lock is None
+        """Whether every change is refused: another session writes the journal, or nobody wants to."""
+        return self._hold.lock is None
 
     @property
     def message(self) -> str:
         """A sentence on why the session is read-only, else empty."""
-        return str(opening.busy(self.path)) if self.read_only else ""
+        return str(opening.refusal(self.path, self._hold)) if self.read_only else ""
 
     @property
     def can_undo(self) -> bool:
@@ -348,8 +353,7 @@ class AnnotationSession:
         bool
             False, and nothing changed, if the answer comes too late to be right.
         """
-        known = float(quality) if math.isfinite(quality) else 0.0
-        facts = {"model": model, "model_digest": model_digest, "quality": known, "adapters": list(adapters)}
+        facts = authorship(model, model_digest, quality, adapters)
         self._check_writable()
         draft = drafts.answer(self.state, self._ledger.voxels, self.history, request, mask, facts, box)
         if draft is not None:
@@ -418,10 +422,15 @@ class AnnotationSession:
         """
         self._commit(self._brushed(object_id, region, mask, add, inside))
 
-    def work_out(self, shaping: Shaping) -> Plan:
-        """Work out what an editing operation would do; nothing is changed.
+    def work_out(self, work: Work[T]) -> T:
+        """Work out what an editing operation, or an answer, would do; nothing is changed.
 
         May be called from any thread: if the session changes meanwhile, `carry_out` will refuse the plan.
+
+        Parameters
+        ----------
+        work : Shaping or Answering
+            What to work out.
 
         Raises
         ------
@@ -430,7 +439,7 @@ class AnnotationSession:
         SessionError
             There is no such object or class.
         """
-        return shaping.plan(self._ledger, self.volume.geometry)
+        return worked_out(work, self._ledger, self.volume.geometry)
 
     def glance(self, shaping: Shaping, plane: Plane) -> SliceChange:
         """Work out what an editing operation would do to one slice; otherwise as `work_out`."""
@@ -439,7 +448,7 @@ class AnnotationSession:
     def carry_out(self, plan: Plan) -> bool:
         """Do what `work_out` found, as one undo step; False, and nothing changes, if anything happened since."""
         self._check_writable()
-        current = plan.head == self._ledger.journal.head[0]
+        current = plan.revision == self._ledger.revision
         if current:
             self._commit(plan.draft)
         return current
@@ -493,15 +502,13 @@ class AnnotationSession:
         """Make proposals voxels of accepted objects, in one step; see `napari_medfm.session.growth.accept`."""
         self._commit(growth.accept(self.state, self._ledger.voxels, target, chosen, origin, confirmed))
 
-    def note_adapter(self, class_name: str, digest: str, *, on: bool) -> None:
-        """Journal which adapter a class is worked on with from now on, and whether it is on; no undo step."""
-        facts = {"class": class_name, "adapter": digest, "on": on}
-        self._commit(Draft("adapter", "adapter", self.state, step=NO_STEP, facts=facts))
+    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Journal JSON values that are worth knowing later, see `napari_medfm.session.notes`; no undo step."""
+        self._commit(Draft(kind, kind, self.state, step=NO_STEP, facts=facts))
 
-    def noted_adapters(self) -> Mapping[str, tuple[str, bool]]:
-        """Return, by class, the digest of the adapter that was noted last, and whether it was on."""
-        notes = (json.loads(facts) for facts in self._ledger.journal.facts_of("adapter"))
-        return {note["class"]: (note["adapter"], note["on"]) for note in notes}
+    def notes(self, kind: str) -> list[Any]:
+        """Return everything that was noted of a kind, in order."""
+        return [json.loads(facts) for facts in self._ledger.journal.facts_of(kind)]
 
     def set_policy(self, policy: CommitPolicy) -> None:
         """Choose whose voxels may be taken from now on; no undo step."""
@@ -586,7 +593,7 @@ class AnnotationSession:
     def _check_writable(self) -> None:
         self._check_thread()
         if self.read_only:
-            raise opening.busy(self.path)
+            raise opening.refusal(self.path, self._hold)
         if self._closed:
             raise SessionError("session", "is closed", "Open the image again.")
 

@@ -10,28 +10,9 @@ from napari_medfm.session import strokes, transitions
 from napari_medfm.session.edits import Cut, Editor, Mask
 from napari_medfm.session.ledger import Draft, Ledger
 from napari_medfm.session.patches import box_of, overlap, shift, slabs, within
+from napari_medfm.session.plans import Plan
 from napari_medfm.session.voxels import Edit, VoxelStore
 from napari_medfm.volume import Geometry, Plane, Region
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """What was worked out, to be done by `AnnotationSession.carry_out`.
-
-    Attributes
-    ----------
-    draft : Draft
-        The event.
-    head : int
-        The last event when it was begun: after another one it is out of date.
-    added, removed : int
-        How many voxels the object gains and loses.
-    """
-
-    draft: Draft
-    head: int
-    added: int
-    removed: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +58,7 @@ class Shaping:
         SessionError
             There is no such object, or it is locked.
         """
-        head, state, voxels = ledger.journal.head[0], ledger.state, ledger.voxels
+        revision, state, voxels = ledger.revision, ledger.state, ledger.voxels
         editor = Editor(state, transitions.unlocked(state, self.object_id).id)
         found = self._target(editor, voxels, geometry, None)
         edits, added, removed = [], 0, 0
@@ -91,7 +72,7 @@ class Shaping:
                 added, removed = added + int((gained > 0).sum()), removed + int((gained < 0).sum())
         facts = {"object": editor.object_id, "operation": _described(self.operation), "inside": self.inside}
         draft = Draft("shape", self.operation.title, state, tuple(edits), facts=facts if edits else {})
-        return Plan(draft, head, added, removed)
+        return Plan(draft, revision, added, removed)
 
     def glance(self, ledger: Ledger, geometry: Geometry, plane: Plane) -> SliceChange:
         """Work out the change on one slice, looking no further than the operation does.

@@ -13,6 +13,7 @@ from napari_medfm._napari.orientation import (
     describe_plane,
     describe_position,
     describe_value,
+    unmirrored,
     upright,
 )
 from napari_medfm.volume import Geometry, Plane, Volume, array_geometry
@@ -157,3 +158,28 @@ def test_another_image_changes_the_values(shown, volume):
     assert isinstance(layer, Image)
     orientation.set_volume(Volume(volume.array * 0 + 5, volume.geometry))
     assert orientation.readout == "axial 3 of 6"
+
+
+@pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("camera", list(itertools.product(("up", "down"), ("left", "right"))))
+def test_in_3d_right_and_left_never_change_sides(axes, camera):
+    to_viewer = {"towards": (1, 0, 0), "away": (-1, 0, 0)}[unmirrored(axes, camera)]
+    on_screen = [to_viewer, (0, 1 if camera[0] == "up" else -1, 0), (0, 0, 1 if camera[1] == "right" else -1)]
+    screen = np.array([(0, 0, 1), (0, 1, 0), (1, 0, 0)])  # depth, height and width as x, y and z of a right-handed room
+    body = np.array([(0, 0, 1), (0, -1, 0), (-1, 0, 0)])  # superior, posterior, left
+    turned = np.array(on_screen) @ screen
+    assert np.linalg.det(np.linalg.solve(body[list(axes)], turned)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_3d_display_shows_the_patient_from_the_front_and_keeps_a_view_that_was_turned(shown, axis):
+    viewer, _, orientation = shown
+    orientation.show_plane(Plane(axis, 2))
+    viewer.dims.ndisplay = 3
+    displayed, camera = list(viewer.dims.displayed), viewer.scene.camera
+    assert np.allclose(camera.view_direction, [each == 1 for each in displayed], atol=1e-6)  # to the back
+    assert np.allclose(camera.up_direction, [each == 0 for each in displayed], atol=1e-6)  # head up
+    camera.angles = (10, 20, 30)
+    viewer.dims.ndisplay = 2
+    viewer.dims.ndisplay = 3
+    assert camera.angles == (10, 20, 30)

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 
+from napari_medfm._napari.keys import CASE_KEYS
 from napari_medfm._plugin import are_registered, is_typing
 from napari_medfm.session import ObjectClass
 from napari_medfm.volume import PRESETS, Volume, Window, write_labels
@@ -84,6 +85,22 @@ def test_typing_a_name_does_not_press_keys(used_room):
     room.canvas.widget.setFocus()
     field.setParent(None)
     field.deleteLater()
+
+
+def test_enter_in_a_list_with_a_field_accepts_nothing(used_room):
+    room = used_room
+    room.click(ORGAN)
+    structure = room.panel.adapt.structure
+    structure.activateWindow()
+    structure.lineEdit().setFocus()
+    room.wait(lambda: structure.hasFocus() or structure.lineEdit().hasFocus())
+    assert is_typing()
+    structure.setEditText("liver")
+    QTest.keyClick(structure, Qt.Key.Key_Return)
+    assert room.session.state.object().class_name == "liver"
+    assert not room.session.state.object().accepted
+    assert room.told == []
+    room.canvas.widget.setFocus()
 
 
 def test_the_window_is_linked_to_the_contrast_if_one_says_so(used_room):
@@ -217,4 +234,5 @@ def test_the_readme_tells_of_every_key_and_of_no_other(used_room):
         for chord in re.findall(r"<kbd>.+?</kbd>(?:\+<kbd>.+?</kbd>)*", row.split("|")[1])
     ]
     assert len(told) == len(set(told))
-    assert set(told) == {str(key) for key in used_room.case.workspace.layers.objects.keymap}
+    cases = {key.replace("Page", "Pg").replace("Down", "Dn") for key in CASE_KEYS}
+    assert set(told) == cases | {str(key) for key in used_room.case.workspace.layers.objects.keymap}

@@ -7,8 +7,9 @@ from qtpy.QtCore import QTimer
 from napari_medfm._qt.progress_section import ProgressSection, describe_progress, describe_saved, describe_seconds
 from napari_medfm.inference import EmbeddingProgress, Predictor
 from napari_medfm.models import load_model
+from napari_medfm.models.backends.vista3d import Vista3d, build_small_vista3d
 from napari_medfm.session import AnnotationSession, LiveSegmentation
-from napari_medfm.volume import Plane
+from napari_medfm.volume import WHOLE, Plane
 from napari_medfm.workers import Lane
 
 pytestmark = pytest.mark.qt
@@ -63,6 +64,27 @@ def test_exporting_and_opening_labels_are_intents(qtbot, section):
         section.save.click()
     with qtbot.waitSignal(section.labels_import_requested):
         section.load.click()
+
+
+def test_a_model_of_volumes_prepares_no_slices_and_calls_its_quality_what_it_is(qtbot, session, wiring):
+    with Lane() as lane:
+        live = LiveSegmentation(session, Predictor(load_model("random_walker")), lane)
+        section = ProgressSection()
+        qtbot.addWidget(section)
+        section.bind(session, live, wiring)
+        live.events.applied.emit(1, Plane(0, 3), 0.9, 0.123)
+        assert section.answer.text() == "Answered in 123 ms · expected overlap 90%"
+        section.show_progress(EmbeddingProgress(3, 12, Plane(0, 5), 1))
+        live.set_predictor(Predictor(Vista3d(build_small_vista3d(), side=32, device="cpu")))
+        assert not section.embed.isEnabled()
+        assert "not slices" in section.embed.toolTip()
+        assert section.bar.text() == "Regions are prepared where you click"
+        live.events.applied.emit(1, WHOLE, 0.9, 2.34)
+        assert section.answer.text() == "Answered in 2.3 s · mean probability 90%"
+        live.set_predictor(Predictor(load_model("random_walker")))
+        assert section.embed.isEnabled()
+        assert section.bar.text() == "Slices are prepared as you go"
+        live.close()
 
 
 def test_that_a_region_is_being_looked_at_is_told_until_it_is_answered(qtbot, session, wiring):

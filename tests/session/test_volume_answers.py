@@ -13,7 +13,9 @@ from napari_medfm.models import load_model
 from napari_medfm.models.backends.vista3d import Vista3d, build_small_vista3d
 from napari_medfm.models.steps import finish
 from napari_medfm.prompts import MaskPrompt, PromptSet
-from napari_medfm.session import AnnotationSession, LiveSegmentation
+from napari_medfm.session import AnnotationSession, LiveSegmentation, resolve
+from napari_medfm.session.journal import Journal
+from napari_medfm.session.plans import Answering, authorship
 from napari_medfm.volume import WHOLE, Plane, Volume, Window, array_geometry
 from napari_medfm.workers import Lane
 
@@ -170,6 +172,48 @@ def test_deleting_a_click_takes_back_what_it_brought_and_the_last_one_everything
     assert session.state.answered_box(number) is None
     session.undo()
     assert np.array_equal(session.labels == number, mask)
+
+
+def test_an_answer_is_worked_out_again_if_something_else_happened_meanwhile(session, live, predictor, monkeypatch):
+    number, other = session.add_object(), session.add_object()
+    session.set_active(number)
+    carry_out, done, corner = session.carry_out, [], (slice(0, 1), slice(0, 2), slice(0, 2))
+
+    def interrupted(plan):
+        if not done:
+            session.write_voxels(other, corner, np.ones((1, 2, 2), bool))
+        done.append(carry_out(plan))
+        return done[-1]
+
+    monkeypatch.setattr(session, "carry_out", interrupted)
+    prompt(live, click())
+    mask = expected(predictor, click())
+    mask[corner] = False
+    assert done == [False, True]
+    assert np.array_equal(session.labels == number, mask)
+    assert (session.labels[corner] == other).all()
+
+
+def test_what_was_read_while_a_change_was_being_written_is_not_carried_out(session, predictor, monkeypatch):
+    number = session.add_object()
+    session.add_prompt(click(), alone=True)
+    request = resolve(session.state, WHOLE, object_id=number)
+    box = (slice(2, 5),) * 3
+    work = Answering(request, np.ones((3, 3, 3), bool), box, authorship("model", "", 0.5, ()))
+    plans = []
+    append = Journal.append
+
+    def written(journal, *events):
+        sealed = append(journal, *events)
+        plans.append(session.work_out(work))  # the journal has it, the voxels do not yet
+        return sealed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", written)
+        session.write_voxels(number, box, np.ones((3, 3, 3), bool), add=False)
+    assert not session.carry_out(plans[0])
+    assert session.carry_out(session.work_out(work))
+    assert not session.labels.any()  # the hand erased what the model answers
 
 
 def test_moving_a_click_asks_again(session, live, predictor):

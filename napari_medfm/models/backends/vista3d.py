@@ -336,4 +336,5 @@ def _spec(network: VISTA3D, precision: str, entry: ModelEntry, recipe: RegionRec
         commercial_use=facts.commercial_use,
         encoder_digest=state_digest(encoder, recipe.preprocessing, f"{recipe.side} points"),
         model_digest=state_digest(state, recipe.preprocessing, f"{recipe.side} points"),
+        quality_meaning="mean probability",
     )
