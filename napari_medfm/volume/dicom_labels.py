@@ -83,7 +83,7 @@ def _corner(own: Any, shared: Any) -> NDArray[np.float64]:
     position = np.array(group("PlanePositionSequence").ImagePositionPatient, float)
     orientation = np.array(group("PlaneOrientationSequence").ImageOrientationPatient, float)
     rows, columns = (float(size) for size in group("PixelMeasuresSequence").PixelSpacing)
-    return np.stack([position, orientation[3:] * rows, orientation[:3] * columns]) * _LPS_TO_RAS
+    return np.asarray(np.stack([position, orientation[3:] * rows, orientation[:3] * columns]) * _LPS_TO_RAS)
 
 
 def _voxels(
