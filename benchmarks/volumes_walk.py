@@ -80,7 +80,7 @@ class Walk:
         person, wanted = self._person, self._truth == organ.label
         held = np.flatnonzero(wanted.any(axis=tuple(axis for axis in range(3) if axis != organ.axis)))
         plane, clicked, scores = Plane(organ.axis, int(held[len(held) // 2])), {}, []
-        number, began = self._begin(organ.name), time.perf_counter()
+        number, began = self.begin(organ.name), time.perf_counter()
         while len(scores) < MOST_CLICKS and (not scores or scores[-1] < ENOUGH):
             person.show(plane)
             self._point(number, plane, wanted, clicked.setdefault(plane, []))
@@ -93,7 +93,7 @@ class Walk:
             scores.append(_dice(self._found(number), wanted))
             plane = _worst(self._found(number), wanted, organ.axis)
         seconds = time.perf_counter() - began
-        self._prove(f"accept what is proposed of the {organ.name}", lambda: person.press(self._panel.propagate.accept))
+        self.prove(f"accept what is proposed of the {organ.name}", lambda: person.press(self._panel.propagate.accept))
         person.key("Return")
         driver.wait(lambda: self._case.session.state.objects[number].accepted, LONGEST)
         self.dice[organ.name] = _dice(self._case.session.labels == number, wanted)
@@ -112,7 +112,7 @@ class Walk:
             self._person.show(plane)
             self._person.picture(f"{organ.name}-accepted-{plane.name}", self._panel.objects)
 
-    def _begin(self, name: str) -> int:
+    def begin(self, name: str) -> int:
         """Begin an object by N, and name it in the table."""
         from napari_medfm._qt.objects_model import Column
 
@@ -170,7 +170,7 @@ class Walk:
     def _paint_vertebra(self) -> None:
         """A vertebra by hand: its bright voxels under the range brush, then a ball."""
         person, edit, plane, heart = self._person, self._panel.edit, *self._heart(VERTEBRA)
-        self._begin("vertebra")
+        self.begin("vertebra")
         person.show(plane)
         person.press(edit.tools["range"])
         person.enter(edit.diameter, 12)
@@ -179,10 +179,10 @@ class Walk:
         driver.wait(lambda: edit.low.value() != low, LONGEST)
         person.enter(edit.diameter, 24)
         across = [(heart[0], heart[1] + step) for step in np.linspace(-8, 8, 9)]
-        self._prove("range brush", lambda: person.stroke(plane, across))
+        self.prove("range brush", lambda: person.stroke(plane, across))
         person.picture("edit-range-brush", edit)
         person.press(edit.tools["sphere"])
-        self._prove("sphere brush", lambda: person.stroke(plane, [(heart[0] - 4, heart[1]), (heart[0] - 2, heart[1])]))
+        self.prove("sphere brush", lambda: person.stroke(plane, [(heart[0] - 4, heart[1]), (heart[0] - 2, heart[1])]))
         person.picture("edit-sphere-brush", edit)
 
     def _draw_and_interpolate(self) -> None:
@@ -190,19 +190,19 @@ class Walk:
         from napari_medfm.volume import Plane
 
         person, (plane, heart) = self._person, self._heart(VERTEBRA)
-        self._begin("drawn")
+        self.begin("drawn")
         person.press(self._panel.prompts.tools["brush"])
         self._case.workspace.layers.objects.brush_size = 6
         for step, aside in ((-8, 24), (0, 30)):
             here = Plane(0, plane.index + step)
             person.show(here)
             path = [(heart[0] + down, heart[1] + aside) for down in np.linspace(0, 6, 4)]
-            self._prove(f"brush, slice {step}", lambda here=here, path=path: person.stroke(here, path))
+            self.prove(f"brush, slice {step}", lambda here=here, path=path: person.stroke(here, path))
         person.show(Plane(0, plane.index - 4))
         person.press(self._panel.propagate.interpolate)
         self._come_to_rest(lambda: self._case.propagating.slices > 0)
         person.picture("interpolated", self._panel.propagate)
-        self._prove("interpolation, accepted", lambda: person.press(self._panel.propagate.accept))
+        self.prove("interpolation, accepted", lambda: person.press(self._panel.propagate.accept))
 
     def _damage(self, words: str) -> None:
         """Give the next tool something to do: a hole, an island."""
@@ -212,7 +212,7 @@ class Walk:
             person.press(self._panel.prompts.tools["eraser"])
             self._case.workspace.layers.objects.brush_size = 3
             path = [(heart[0], heart[1] + step) for step in (-1.0, 0.0, 1.0)]
-            self._prove("eraser", lambda: person.stroke(plane, path))
+            self.prove("eraser", lambda: person.stroke(plane, path))
         elif words.startswith("Fill holes"):
             self._ball(9, plane, heart, "sphere brush, erasing", shift=True)
         elif "island" in words or "piece" in words.lower():
@@ -221,7 +221,7 @@ class Walk:
     def _ball(self, diameter: float, plane, place, name: str, *, shift: bool = False) -> None:
         self._person.press(self._panel.edit.tools["sphere"])
         self._person.enter(self._panel.edit.diameter, diameter)
-        self._prove(name, lambda: self._person.stroke(plane, [place, place], shift=shift))
+        self.prove(name, lambda: self._person.stroke(plane, [place, place], shift=shift))
 
     def _apply(self, choice) -> None:
         """Choose an operation, look at its preview, and apply it."""
@@ -233,7 +233,7 @@ class Walk:
             person.enter(edit.amount, 1)
         driver.wait(lambda: edit.outcome.text().startswith("On this slice"), LONGEST)
         person.picture(f"edit-{choice.words.lower().replace(' ', '-')}", edit)
-        self._prove(choice.words, lambda: person.press(edit.apply))
+        self.prove(choice.words, lambda: person.press(edit.apply))
         driver.wait(lambda: not hand.busy, LONGEST)
 
     def _take_piece(self) -> None:
@@ -242,7 +242,7 @@ class Walk:
         self._damage("piece")
         person.press(self._panel.edit.tools["piece"])
         person.picture("edit-piece", self._panel.edit)
-        self._prove("piece", lambda: person.click(plane, island, shift=True))
+        self.prove("piece", lambda: person.click(plane, island, shift=True))
 
     def _paint_inside(self) -> None:
         """A ball at the rim of the liver that stays inside its class."""
@@ -252,7 +252,7 @@ class Walk:
         liver = self.objects["liver"]
         person.type_into_cell(liver, Column.CLASS, "liver")
         driver.wait(lambda: self._case.session.state.objects[liver].class_name == "liver", LONGEST)
-        number = self._begin("lesion")
+        number = self.begin("lesion")
         person.type_into_cell(number, Column.CLASS, "lesion")
         person.choose(self._panel.objects.policy, "Replace unlocked objects")
         person.choose(edit.inside, "liver")
@@ -295,7 +295,7 @@ class Walk:
         row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
         return float(row), float(column)
 
-    def _prove(self, name: str, act: Callable[[], object]) -> None:
+    def prove(self, name: str, act: Callable[[], object]) -> None:
         """Do something to the voxels; undo has to give all of them back, and redo to do it again."""
         session, before = self._case.session, self._voxels()
         steps = len(session.history.done)
@@ -333,7 +333,7 @@ class Walk:
         from napari_medfm.volume import Plane
 
         person, preview = self._person, self._case.workspace.layers.preview.layer
-        self._begin("aorta")
+        self.begin("aorta")
         person.press(self._panel.prompts.tools["point"])
         heart, shown = np.argwhere(self._truth == AORTA).mean(axis=0).round(), []
         for axis in range(3):
@@ -473,7 +473,8 @@ def measure(run: report.Run) -> None:
     with driver.folders_of_its_own():
         desk = driver.Desk()
         case = desk.open(IMAGE, timeout=LONGEST)
-        walk = Walk(Person(desk, pictures), open_labels(MASK, like=case.session.volume), run)
+        person = Person(desk, pictures)
+        walk = Walk(person, open_labels(MASK, like=case.session.volume), run)
         for organ in ORGANS[:1] if run.quick else ORGANS:
             walk.segment(organ)
         if not run.quick:

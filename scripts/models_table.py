@@ -30,6 +30,11 @@ Digests of other publishers' files are pinned; a file that differs is refused. B
 region of a model of volumes ([volume_models.md](volume_models.md)), in the cache. For research use only, not for
 diagnosis.
 
+Slices whose pixels are not square, such as coronal ones through thick axial slices, keep their proportions where a
+model keeps those of an image: `compact` and the models that scale the longest side are shown square pixels, and
+`random_walker` walks on square cells. Those that `stretch` are shown every slice as a square, whatever its shape and
+that of its pixels, as their authors trained them.
+
 """
 
 OTHERS_HEAD = """

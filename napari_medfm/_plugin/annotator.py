@@ -22,6 +22,7 @@ from napari_medfm._plugin.engine import Engine, ModelChoice
 from napari_medfm._plugin.export_run import ExportRun
 from napari_medfm._plugin.exporting import Exporting
 from napari_medfm._plugin.files import Files
+from napari_medfm._plugin.folding import Folding
 from napari_medfm._plugin.lookalikes import LookAlikes
 from napari_medfm._plugin.opening import Opening, Terms, identify
 from napari_medfm._plugin.wording import worded
@@ -63,6 +64,7 @@ class Annotator:
     ) -> None:
         self._viewer, self._panel, self._dispatch, self._missing = viewer, panel, dispatch, missing
         self._engine = Engine.hold()
+        self._folding = Folding(panel, self._engine.settings.data_dir / "panel.json", self._engine.files)
         self._reading = Latest(self._engine.files, dispatch)
         self._activity = Activity("Preparing slices")
         self._files = Files(self._engine.files, dispatch, self._add_image, self._fail)
@@ -122,6 +124,7 @@ class Annotator:
         """Let go of the viewer and the panel; the journal holds everything."""
         for signal, slot in self._intents:
             signal.disconnect(slot)
+        self._folding.close()
         self.opening.stop()
         self._panel.unbind()
         self._activity.close()

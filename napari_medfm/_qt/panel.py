@@ -1,6 +1,6 @@
 """The dock panel: its sections, banners above them, the research-use notice below."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -82,6 +82,8 @@ class MedfmPanel(QWidget):
         Export the labels to a file.
     resume_answered : Signal(bool)
         The answer to `offer_resume`: True to resume, False to start anew.
+    folds_changed : Signal()
+        A section was folded or unfolded.
     """
 
     image_selected = Signal(str)
@@ -106,6 +108,7 @@ class MedfmPanel(QWidget):
     cancel_embedding_requested = Signal()
     save_requested = Signal()
     resume_answered = Signal(bool)
+    folds_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -230,6 +233,16 @@ class MedfmPanel(QWidget):
         """Show a failure with its reason and next step until it is dismissed."""
         self.error.say(str(error))
 
+    def folds(self) -> dict[str, bool]:
+        """Return which sections are folded, by title."""
+        return {section.text(): not section.isExpanded() for section in self._sections()}
+
+    def set_folds(self, folds: Mapping[str, bool]) -> None:
+        """Fold and unfold sections by title; others stay as they are."""
+        for section in self._sections():
+            if folds.get(section.text(), not section.isExpanded()) == section.isExpanded():
+                (section.collapse if section.isExpanded() else section.expand)(animate=False)
+
     def _sections(self) -> tuple[Section, ...]:
         """From top to bottom."""
         asked = self.image, self.model, self.prompts, self.propagate, self.edit
@@ -287,16 +300,7 @@ class MedfmPanel(QWidget):
             (self.resume.answered, self.resume_answered),
         ):
             source.connect(intent)
-        for section in (
-            image,
-            model,
-            prompts,
-            self.propagate,
-            self.edit,
-            objects,
-            self.adapt,
-            self.proposals,
-            progress,
-        ):
+        for section in self._sections():
             section.failed.connect(self.show_error)
+            section.toggled.connect(self.folds_changed)
         self.unfinished.failed.connect(self.show_error)

@@ -354,3 +354,13 @@ def test_what_is_round_in_millimetres_is_round_to_the_model(kind, aspect):
     middle = np.argwhere(disc).mean(axis=0)[None] + 0.5
     assert frame.points(middle)[0] - 0.5 == pytest.approx(bright.mean(axis=0)[::-1], abs=2)
     assert frame.masks(torch.zeros(1, 1, 64, 64)).shape == (1, 1, rows, columns)
+
+
+@pytest.mark.parametrize("kind", [CubicUnit, LinearGrey, LinearColour, CubicColour])
+def test_what_is_stretched_to_a_square_is_so_whatever_the_shape_of_its_pixels(kind):
+    image = np.random.default_rng(0).integers(0, 255, (20, 50), np.uint8)
+    plain, flat = kind(image.shape, 64), kind(image.shape, 64, 5.0)
+    assert torch.equal(plain.image(image), flat.image(image))
+    corners = np.array([[0.0, 0.0], [19.0, 49.0]])
+    assert np.array_equal(plain.points(corners), flat.points(corners))
+    assert np.allclose(plain.points(corners + 0.5)[1], 64, atol=2)  # the far corner of the image is that of the square
