@@ -23,6 +23,7 @@ from napari_medfm._plugin.export_run import ExportRun
 from napari_medfm._plugin.exporting import Exporting
 from napari_medfm._plugin.files import Files
 from napari_medfm._plugin.folding import Folding
+from napari_medfm._plugin.handing import Handing
 from napari_medfm._plugin.lookalikes import LookAlikes
 from napari_medfm._plugin.opening import Opening, Terms, identify
 from napari_medfm._plugin.wording import worded
@@ -78,21 +79,16 @@ class Annotator:
         self._model = ModelChoice(self._engine, panel, dispatch, self._use)
         self.opening = Opening(self._engine, panel, dispatch, self._opened)
         self.lookalikes = LookAlikes(viewer, panel, self._engine, dispatch, self.open_alone)
+        self._handing = Handing(panel, lambda: self.case, self.lookalikes.ask)
         self._intents = (
             (panel.image_selected, self._select_image),
             (panel.open_requested, self._ask_for_image),
             (panel.window_selected, self._set_window),
             (panel.contrast_linked, self._link_contrast),
-            (panel.plane_cycle_requested, self._cycle_planes),
             (panel.model_selected, self._model.choose),
             (panel.weights_chosen, self._model.choose_weights),
             (panel.download_requested, self._model.download),
             (panel.licence_agreed, self._model.agree),
-            (panel.tool_selected, self._select_tool),
-            (panel.sign_toggled, self._set_positive),
-            (panel.hover_toggled, self._set_hover),
-            (panel.jump_requested, self._jump),
-            (panel.lookalikes_requested, self._find_lookalikes),
             (panel.embed_all_requested, self._embed_all),
             (panel.cancel_embedding_requested, self._pause),
             (panel.save_requested, self._ask_what_to_export),
@@ -124,6 +120,7 @@ class Annotator:
         """Let go of the viewer and the panel; the journal holds everything."""
         for signal, slot in self._intents:
             signal.disconnect(slot)
+        self._handing.close()
         self._folding.close()
         self.opening.stop()
         self._panel.unbind()
@@ -293,30 +290,6 @@ class Annotator:
         if self.case is not None:
             self.case.contrast.linked = linked
             self.case.contrast.show(self.case.live.window)
-
-    def _cycle_planes(self) -> None:
-        if self.case is not None:
-            self.case.workspace.cycle_planes()
-
-    def _select_tool(self, tool: str) -> None:
-        if self.case is not None:
-            self.case.workspace.tools.select(tool)
-
-    def _set_positive(self, positive: bool) -> None:
-        if self.case is not None:
-            self.case.workspace.tools.set_positive(positive)
-
-    def _set_hover(self, on: bool) -> None:
-        if self.case is not None:
-            self.case.workspace.tools.set_hover(on)
-
-    def _jump(self, object_id: int) -> None:
-        if self.case is not None:
-            self.case.workspace.jump(object_id)
-
-    def _find_lookalikes(self) -> None:
-        if self.case is not None:
-            self.lookalikes.ask(self.case)
 
     def _embed_all(self) -> None:
         plane = self._plane()
