@@ -5,7 +5,8 @@ moment. Then the session is reopened and held against the last line: every ackno
 with the digest it had, and voxels, state and history are those that were acknowledged (if the kill left an event that
 was written but not yet acknowledged, those of the journal cut off there). The label file, if one was saved, opens;
 the image file is byte-identical; every adapter that was told to be saved can be read; the cache serves nothing
-damaged. Each folder is used for several kills in a row, and only copies of its journal are opened in between, so that
+damaged. What the journal says was being learned or filled is offered by the next child, which then goes on with it.
+Each folder is used for several kills in a row, and only copies of its journal are opened in between, so that
 children resume from what kills left. At the end of each folder its journal is verified from the first event to the
 last, checkpoints included.
 
@@ -37,6 +38,7 @@ from napari_medfm.adaptation import AdapterLibrary, read_adapter
 from napari_medfm.files import sha256_file
 from napari_medfm.inference import DiskStore
 from napari_medfm.session import journal_path, verify
+from napari_medfm.session.notes import unfinished
 from napari_medfm.volume import Volume, fingerprint, open_labels
 
 HERE = Path(__file__).parent
@@ -91,6 +93,8 @@ class Tally:
     damaged: int = 0
     adapters: int = 0
     adapters_lost: int = 0
+    interrupted: Counter[str] = field(default_factory=Counter)
+    not_offered: int = 0
     during: Counter[str] = field(default_factory=Counter)
     lost: dict[str, list[str]] = field(default_factory=dict)
 
@@ -132,14 +136,15 @@ def kill_once(case: Case, seed: int, seconds: float) -> tuple[list[dict[str, obj
     return [json.loads(line) for line in whole], crash
 
 
-def faults(case: Case, last: dict[str, object]) -> list[str]:
-    """Return what is wrong with what a killed child left, in words; empty if nothing is."""
-    found = []
+def examine(case: Case, last: dict[str, object]) -> tuple[list[str], str]:
+    """Return what is wrong with what a killed child left, in words, and what work it left unfinished, if any."""
+    found, left = [], ""
     with tempfile.TemporaryDirectory() as folder:
         sessions = shutil.copytree(case.sessions, Path(folder) / "sessions")
         try:
             with AnnotationSession.resume(case.volume, case.fingerprint, sessions) as session:
                 found += _compare(case, session.path, content_digest(session), last)
+                left = next((each.work.value for each in reversed(unfinished(session))), "")
         except MedfmError as error:
             found.append(f"did not reopen: {error}")
     if case.labels.exists():
@@ -147,7 +152,7 @@ def faults(case: Case, last: dict[str, object]) -> list[str]:
             open_labels(case.labels, like=case.volume)
         except MedfmError as error:
             found.append(f"the saved label file does not open: {error}")
-    return found
+    return found, left
 
 
 def lost_adapters(case: Case, last: dict[str, object]) -> int:
@@ -219,14 +224,18 @@ def series(run: report.Run, kind: str, count: int, scratch: Path, tally: Tally) 
     """Kill children of one kind, several in each folder."""
     random = np.random.default_rng(run.options.seed)
     before = sha256_file(run.options.image)
+    left = ""
     for number in range(count):
         name, seed = f"{kind} kill {number}", 1000 * run.options.seed + tally.kills
         if number % PER_FOLDER == 0:
-            case = prepare(kind, run.options.image, scratch / f"{kind}-{number}")
+            case, left = prepare(kind, run.options.image, scratch / f"{kind}-{number}"), ""
         acknowledged, crash = kill_once(case, seed, seconds=random.uniform(0, LONGEST[kind]))
         tally.kills += 1
         tally.add(name, [crash] if crash else [])
-        tally.add(name, faults(case, acknowledged[-1]))
+        tally.not_offered += bool(left) and acknowledged[0].get("offered") != left
+        wrong, left = examine(case, acknowledged[-1])
+        tally.add(name, wrong)
+        tally.interrupted[left] += bool(left)
         tally.adapters_lost += lost_adapters(case, acknowledged[-1])
         tally.adapters += len(acknowledged[-1].get("adapters", ())) - len(acknowledged[0].get("adapters", ()))
         tally.touched += sha256_file(case.image) != before
@@ -250,11 +259,13 @@ def measure(run: report.Run) -> None:
     run.bar("kills_in_the_viewer", kills["viewer"])
     run.bar("kills_while_teaching", kills["teaching"])
     run.bar("adapters_lost", tally.adapters_lost)
+    run.bar("interrupted_and_not_offered", tally.not_offered)
     run.bar("share_reopened_complete", 1 - len(tally.lost) / tally.kills)
     run.bar("source_files_touched", tally.touched)
     run.detail("acknowledged events", tally.events.total())
     run.detail("of these in the viewer", tally.events["viewer"])
     run.detail("adapters trained", tally.adapters)
+    run.detail("kills that left work unfinished", json.dumps(dict(sorted((+tally.interrupted).items()))))
     run.detail("last acknowledged before the kill", json.dumps(dict(sorted(tally.during.items()))))
     run.detail("damaged entries in the caches", tally.damaged)
     for name, found in tally.lost.items():

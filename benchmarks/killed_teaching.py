@@ -1,7 +1,8 @@
 """The process that `kill_recover.py` kills while a model is taught: training, filling, accepting, at random.
 
-Every line on standard output is one acknowledgement, as those of `killed_headless.py`, with the digests of all
-adapters that were told to be saved.
+What was interrupted when the program ended last is done again first, if it is offered. Every line on standard output is
+one acknowledgement, as those of `killed_headless.py`, with the digests of all adapters that were told to be saved; the
+first one says what was offered.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from napari_medfm import AnnotationSession, MedfmError, Predictor, load_model, o
 from napari_medfm.adaptation import AdapterLibrary, Recipe
 from napari_medfm.inference import DiskStore, MemoryStore, TieredStore, open_lane
 from napari_medfm.session import LiveSegmentation, Proposals, Teaching, Workshop
+from napari_medfm.session.notes import noted_adapters
 from napari_medfm.volume import Plane, fingerprint, open_labels
 from napari_medfm.workers import Lane
 
@@ -68,6 +70,22 @@ class Teacher:
         self.saved = [each.digest for each in self._library.list()]
         self._teaching.adapting.events.finished.connect(lambda listed: self.saved.append(listed.digest))
 
+    @property
+    def offered(self) -> str:
+        """What was interrupted, and may be done again; empty for nothing."""
+        offer = self._teaching.unfinished.offer
+        return "" if offer is None else offer.work.value
+
+    def go_on(self) -> str:
+        """Do again what is offered, and return its name."""
+        name = f"{self.offered} again"
+        try:
+            self._teaching.go_on()
+        except MedfmError:
+            return f"{name} refused"
+        self._run()
+        return name
+
     def step(self) -> str:
         """Do one thing and return its name."""
         actions = [self._label] if self._teaching.examples.positives < FIRST else [self._adapt]
@@ -82,7 +100,7 @@ class Teacher:
 
     def _restore(self) -> None:
         """Wait until the adapter that was in use is in use again; if it is not, that is a fault."""
-        noted = self.session.noted_adapters().get(STRUCTURE)
+        noted = noted_adapters(self.session).get(STRUCTURE)
         self._run(lambda: noted is None or self._teaching.adapting.in_use is not None)
         if noted is not None:
             assert self._teaching.adapting.in_use.listed.digest == noted[0]
@@ -129,13 +147,13 @@ def main() -> None:
     options = parser.parse_args()
     teacher = Teacher(options.folder, options.image, options.seed)
     journal = sqlite3.connect(f"{teacher.session.path.as_uri()}?mode=ro", uri=True)
-    name = "opened"
+    name, offered = "opened", teacher.offered
     while True:
         seq, head = journal.execute("SELECT seq, hex(digest) FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         line = {"seq": seq, "digest": head, "content": content_digest(teacher.session), "after": name}
-        sys.stdout.write(json.dumps({**line, "adapters": teacher.saved}) + "\n")
+        sys.stdout.write(json.dumps({**line, "adapters": teacher.saved, "offered": offered}) + "\n")
         sys.stdout.flush()
-        name = teacher.step()
+        name, offered = (teacher.go_on() if offered else teacher.step()), ""
 
 
 if __name__ == "__main__":

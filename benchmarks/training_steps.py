@@ -11,7 +11,7 @@ from collections import defaultdict
 from concurrent.futures import wait
 from statistics import median
 from threading import Event
-from time import perf_counter, process_time
+from time import perf_counter, process_time, thread_time
 
 import numpy as np
 import report
@@ -53,9 +53,15 @@ class _Steps:
 
     def __init__(self) -> None:
         self.by_phase: dict[str, list[float]] = defaultdict(list)
-        self._last = 0.0
+        self.longest: dict[str, float] = defaultdict(float)
+        self._last, self._used = 0.0, None
 
     def note(self, progress: Progress) -> None:
+        """Take note of a step, on the thread that made it."""
+        used = thread_time()
+        if self._used is not None:
+            self.longest[progress.phase] = max(self.longest[progress.phase], used - self._used)
+        self._used = used
         self.by_phase[progress.phase].append(progress.seconds - self._last)
         self._last = progress.seconds
 
@@ -90,6 +96,8 @@ def _measure_family(run: report.Run, lane: Lane, family: str, model: Adaptable, 
     run.detail(f"{family}: click while idle, p50 and p95 (ms)", _pair(idle))
     for phase, taken in steps.by_phase.items():
         run.detail(f"{family}: step of {phase}, p50 and p95 of {len(taken)} (ms)", _pair(taken))
+        # Clicks run on the same thread: at most one is in it. With one thread that is all, however busy the machine is.
+        run.detail(f"{family}: longest step of {phase} (ms of its thread)", f"{1000 * steps.longest[phase]:.0f}")
     run.bar(f"{family}_steps_later_than_idle", late / step)
     if family == "compact":
         run.bar("compact_click_p95_ms", 1000 * float(np.percentile(waited, 95)))

@@ -23,6 +23,7 @@
     ├── AdapterError                labelled slices, or an adapter, that cannot be used with this model
     ├── ExportError                 cases that a data set cannot hold, or a data set that cannot be read
     ├── ProjectError                a project that cannot be used, or a change that another person forestalled
+    ├── ClusterError                processes or machines that cannot take a share of the work
     ├── EvaluationError             a manifest, or an evaluation, that cannot be run as asked
     ├── PretrainingError            training images, or a training, that cannot be used
     └── CancelledError              the caller asked to stop
@@ -145,6 +146,10 @@ class ExportError(MedfmError):
 
 class ProjectError(MedfmError):
     """A project that cannot be read or written, or a change that does not fit what its case has become."""
+
+
+class ClusterError(MedfmError):
+    """Processes, or machines of a cluster, that cannot take a share of the work."""
 
 
 class EvaluationError(MedfmError):

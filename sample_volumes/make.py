@@ -4,6 +4,7 @@ python sample_volumes/make.py            make them again, compare with checksums
 python sample_volumes/make.py --accept   make them again and write checksums.txt
 python sample_volumes/make.py --check    write nothing; compare files and voxels
 python sample_volumes/make.py --large ct.nii.gz   a CT of 512 x 512 x 300 voxels for benchmarks
+python sample_volumes/make.py --dicom scans       CT series of invented patients as DICOM, for docs/tour.md
 """
 
 import contextlib
@@ -31,6 +32,7 @@ from napari_medfm.volume import Geometry, Volume, open_labels, open_volume, writ
 
 HERE = Path(__file__).parent
 CHECKSUMS = "checksums.txt"
+_FIRST = 3000  # seeds of invented patients begin here
 
 
 def phantoms() -> tuple[Phantom, ...]:
@@ -100,6 +102,26 @@ def write_large(path: Path, grid: abdomen_ct.Grid = abdomen_ct.LARGE) -> Path:
     return atomic_write(path, write_both)
 
 
+def write_patients(folder: Path, patients: int, grid: abdomen_ct.Grid = abdomen_ct.SAMPLE) -> list[Path]:
+    """Write DICOM series of invented patients, each with an abdomen of its own, into a new folder.
+
+    Parameters
+    ----------
+    folder : Path
+        To make.
+    patients : int
+        How many.
+    grid : Grid
+        Voxels of each.
+    """
+    from dicom import write_series  # needs pydicom, which the phantoms do not
+
+    folder.mkdir()
+    numbers = range(1, patients + 1)
+    series = {f"scan_{number}": abdomen_ct.phantom(grid, seed=_FIRST + number) for number in numbers}
+    return [write_series(folder / name, each, f"PHANTOM-{name}") for name, each in series.items()]
+
+
 def _stream(phantom: Phantom, image_stream: IO[bytes], labels_path: Path) -> None:
     with _nifti(labels_path, np.uint8, phantom.geometry) as labels_stream:
         for index in range(phantom.count):
@@ -155,8 +177,13 @@ def main(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; compare files and voxels.")] = False,
     accept: Annotated[bool, typer.Option("--accept", help="Write checksums.txt anew.")] = False,
     large: Annotated[Path | None, typer.Option(help="Only write a CT of 512 x 512 x 300 voxels here.")] = None,
+    dicom: Annotated[Path | None, typer.Option(help="Only write DICOM series of invented patients here.")] = None,
+    patients: Annotated[int, typer.Option(min=1, help="How many, with --dicom.")] = 4,
 ) -> None:
     """Make the sample volumes, or check them."""
+    if dicom is not None:
+        print(f"wrote {', '.join(path.name for path in write_patients(dicom, patients))}")
+        return
     if large is not None:
         print(f"wrote {write_large(large).name}")
         return

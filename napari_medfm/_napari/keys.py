@@ -15,6 +15,9 @@ from napari_medfm._napari.notices import attempt
 from napari_medfm._napari.tools import Tools
 from napari_medfm.session import AnnotationSession
 
+CASE_KEYS = ("PageUp", "PageDown")
+"""The case before and the case after, while a project is open."""
+
 TOOL_KEYS = {"P": "point", "B": "box", "S": "scribble", "L": "lasso"}
 
 
@@ -205,6 +208,41 @@ class Keys:
     def _do(self, action: Callable[[], object]) -> None:
         if not self._is_typing():
             attempt(action)
+
+
+class ViewerKeys:
+    """Binds keys on the viewer, whatever is open in it; what is refused is told.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    actions : mapping of str to callable
+        What each key does.
+    is_typing : callable
+        Whether a text field has the keyboard.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, actions: Mapping[str, Callable[[], object]], *, is_typing: Callable[[], bool]
+    ) -> None:
+        self._viewer, self._is_typing = viewer, is_typing
+        self._before = {
+            key: viewer.bind_key(key, self._guarded(action), overwrite=True) for key, action in actions.items()
+        }
+
+    def teardown(self) -> None:
+        """Give every key back."""
+        for key, before in self._before.items():
+            self._viewer.bind_key(key, before, overwrite=True)
+        self._before.clear()
+
+    def _guarded(self, action: Callable[[], object]) -> Callable[[object], None]:
+        def act(_owner: object) -> None:
+            if not self._is_typing():
+                attempt(action)
+
+        return act
 
 
 def start_next(session: AnnotationSession) -> int:

@@ -28,7 +28,7 @@ def upright(geometry: Geometry, axes: tuple[int, int]) -> tuple[str, str]:
 
 
 def unmirrored(axes: tuple[int, int, int], camera: tuple[str, str]) -> str:
-    """Return whether the first axis has to come ``towards`` the viewer or go ``away``, lest left and right be swapped.
+    """Return whether the first axis comes ``towards`` the viewer or goes ``away``, lest right and left change sides.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_medfm._napari.layers import SessionLayers, is_in
@@ -19,6 +19,8 @@ from napari_medfm.volume import Plane, Region
 
 _SHADES = ((1.0, 0.35, 0.25, 1.0), (1.0, 0.6, 0.2, 1.0), (1.0, 0.8, 0.2, 1.0), (1.0, 0.97, 0.4, 1.0))  # unsure to sure
 _BRIGHTEST = 255
+_FAINTEST = 128  # of a map: what is fainter says nothing that a person could act on
+_GLOW = (1.0, 0.25, 0.85)  # unlike the shades of proposals
 
 
 class Overlay:
@@ -120,7 +122,7 @@ class MapDisplay:
     """
 
     def __init__(self, viewer: ViewerModel, layers: SessionLayers) -> None:
-        self._overlay = Overlay(viewer, layers, _in_heat, "map")
+        self._overlay = Overlay(viewer, layers, _in_glow, "map")
         self._shape = layers.objects.data.shape
         self._plane: Plane | None = None
 
@@ -158,6 +160,8 @@ def _in_shades(data: NDArray[np.uint8], **place: Any) -> Labels:
     return Labels(data, colormap=DirectLabelColormap(color_dict=colours), opacity=0.5, **place)
 
 
-def _in_heat(data: NDArray[np.uint8], **place: Any) -> Image:
-    look = {"contrast_limits": (0, _BRIGHTEST), "colormap": "inferno", "blending": "additive", "opacity": 0.7}
+def _in_glow(data: NDArray[np.uint8], **place: Any) -> Image:
+    """A map that lets the image through, all of it where the map is faint."""
+    glow = Colormap([(*_GLOW, 0.0), (*_GLOW, 1.0)], name="glow")
+    look = {"contrast_limits": (_FAINTEST, _BRIGHTEST), "colormap": glow, "blending": "translucent", "opacity": 0.55}
     return Image(data, **look, **place)

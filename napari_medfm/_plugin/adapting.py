@@ -76,6 +76,7 @@ class AdaptingControl:
         """Work out where the model is in doubt on the visible slice, if that is wanted."""
         known, plane = self._teaching.adapting.in_use, self._workspace.bridge.plane
         self._workspace.map.clear()
+        self._teaching.filling.forget_map()
         if self._maps and known is not None and plane is not None:
             attempt(partial(self._teaching.filling.map, known, plane))
 

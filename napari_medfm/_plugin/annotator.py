@@ -19,10 +19,12 @@ from napari_medfm._plugin.case import Case, present
 from napari_medfm._plugin.dialogs import ask_for_labels, ask_for_path, is_typing
 from napari_medfm._plugin.editing import Editing
 from napari_medfm._plugin.engine import Engine, ModelChoice
+from napari_medfm._plugin.export_run import ExportRun
 from napari_medfm._plugin.exporting import Exporting
 from napari_medfm._plugin.files import Files
 from napari_medfm._plugin.folding import Folding
-from napari_medfm._plugin.opening import Opening, identify
+from napari_medfm._plugin.lookalikes import LookAlikes
+from napari_medfm._plugin.opening import Opening, Terms, identify
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
@@ -51,6 +53,10 @@ class Annotator:
     ----------
     case : Case or None
         The image that is open.
+    lookalikes : LookAlikes
+        The gallery of what looks like a lesion.
+    opening : Opening
+        The image that is being opened.
     """
 
     def __init__(
@@ -62,14 +68,16 @@ class Annotator:
         self._reading = Latest(self._engine.files, dispatch)
         self._activity = Activity("Preparing slices")
         self._files = Files(self._engine.files, dispatch, self._add_image, self._fail)
-        self._exporting = Exporting(panel, self._files)
+        export_run = ExportRun(self._engine.exports, dispatch, panel.progress.exporting, self._fail)
+        self._exporting = Exporting(panel, self._files, export_run)
         self._images: dict[str, Image] = {}
         self._chosen: Image | None = None
         self._waiting: AnnotationSession | None = None
         self._linked = False
         self.case: Case | None = None
         self._model = ModelChoice(self._engine, panel, dispatch, self._use)
-        self._opening = Opening(self._engine, panel, dispatch, self._opened)
+        self.opening = Opening(self._engine, panel, dispatch, self._opened)
+        self.lookalikes = LookAlikes(viewer, panel, self._engine, dispatch, self.open_alone)
         self._intents = (
             (panel.image_selected, self._select_image),
             (panel.open_requested, self._ask_for_image),
@@ -84,11 +92,12 @@ class Annotator:
             (panel.sign_toggled, self._set_positive),
             (panel.hover_toggled, self._set_hover),
             (panel.jump_requested, self._jump),
+            (panel.lookalikes_requested, self._find_lookalikes),
             (panel.embed_all_requested, self._embed_all),
             (panel.cancel_embedding_requested, self._pause),
             (panel.save_requested, self._ask_what_to_export),
             (panel.labels_import_requested, self._ask_for_labels),
-            (panel.resume_answered, self._opening.answer),
+            (panel.resume_answered, self.opening.answer),
         )
         for signal, slot in self._intents:
             signal.connect(slot)
@@ -116,7 +125,7 @@ class Annotator:
         for signal, slot in self._intents:
             signal.disconnect(slot)
         self._folding.close()
-        self._opening.stop()
+        self.opening.stop()
         self._panel.unbind()
         self._activity.close()
         self._missing(False)
@@ -126,10 +135,12 @@ class Annotator:
         """Let go of the viewer when the panel is no more."""
         for event, slot in self._layer_events:
             event.disconnect(slot)
-        self._opening.close_offered()
+        self.opening.close_offered()
         self._model.stop()
         self._reading.forget()
         self._files.finish()
+        self._exporting.close()
+        self.lookalikes.close()
         self._end_case()
         self._engine.release()
 
@@ -150,8 +161,8 @@ class Annotator:
         if layer is not None and layer is not self._chosen:
             self._open(layer)
 
-    def _open(self, layer: Image) -> None:
-        """Open a layer: beside the image that is open if it lies on its grid, else on its own."""
+    def _open(self, layer: Image, terms: Terms | None = None) -> None:
+        """Open a layer: beside the image that is open if it lies on its grid and is no case of a project."""
         try:
             volume = volume_of(layer)
         except MedfmError as error:
@@ -159,12 +170,22 @@ class Annotator:
             return
         self._chosen = layer
         self._panel.set_images(tuple(self._images), layer.name)
-        if self.case is not None and are_registered(volume, self.case.session.volume):
+        if terms is None and self.case is not None and are_registered(volume, self.case.session.volume):
             self._reading.ask(partial(identify, volume), self._show_beside, self._failed)
             return
+        self._begin(volume, terms)
+
+    def _begin(self, volume: Volume, terms: Terms | None = None) -> None:
         self._close_case()
         self._panel.set_volume(volume, ready=False)
-        self._opening.begin(volume)
+        self.opening.begin(volume, terms)
+
+    def open_alone(self, image: Volume | Image) -> None:
+        """Open an image, or its layer, as a case of its own, even where it lies on the grid of the one that is open."""
+        layer = self._new_layer(image) if isinstance(image, Volume) else image
+        self._chosen = layer
+        self._panel.set_images(tuple(self._images), layer.name)
+        self._begin(volume_of(layer))
 
     def _show_beside(self, known: tuple[Volume, str]) -> None:
         """Let the model see another image over the same labels."""
@@ -222,6 +243,7 @@ class Annotator:
         present(self.case, self._panel)
         self._look()
         live.catch_up()
+        self.lookalikes.arrived(self.case)
 
     def _close_case(self) -> None:
         self._panel.unbind()
@@ -234,6 +256,7 @@ class Annotator:
         if waiting is not None:
             waiting.close()
         case, self.case = self.case, None
+        self.lookalikes.left()
         if case is not None:
             case.close()
 
@@ -291,6 +314,10 @@ class Annotator:
         if self.case is not None:
             self.case.workspace.jump(object_id)
 
+    def _find_lookalikes(self) -> None:
+        if self.case is not None:
+            self.lookalikes.ask(self.case)
+
     def _embed_all(self) -> None:
         plane = self._plane()
         if self.case is not None and plane is not None:
@@ -323,8 +350,28 @@ class Annotator:
         self._files.open_image(path, ask)
 
     def _add_image(self, volume: Volume) -> None:
+        self._open(self._new_layer(volume))
+
+    def _new_layer(self, volume: Volume) -> Image:
         data, arguments, _ = image_layer_data(volume)
-        self._open(self._viewer.add_layer(Image(data, **arguments)))
+        return self._viewer.add_layer(Image(data, **arguments))
+
+    def leave(self) -> None:
+        """Close what is open or about to be; what was drawn is in its journal."""
+        self.opening.stop()
+        self._close_case()
+
+    def open_case(self, volume: Volume, terms: Terms) -> Image:
+        """Open an image of a project on its own, whatever is open, and return its layer."""
+        self.leave()  # first: layers of another image would lie over the new one
+        layer = self._new_layer(volume)
+        self._open(layer, terms)
+        return layer
+
+    def reopen(self, layer: Image, terms: Terms) -> None:
+        """Open the session of an image again on other terms, if it is the one that is open."""
+        if layer is self._chosen:
+            self._open(layer, terms)
 
     def _ask_what_to_export(self) -> None:
         if self.case is not None:

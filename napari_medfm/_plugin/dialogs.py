@@ -7,6 +7,7 @@ from qtpy.QtGui import QCursor
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
+    QComboBox,
     QFileDialog,
     QLineEdit,
     QMenu,
@@ -23,7 +24,10 @@ _TEXT_FIELDS = (QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
 
 def is_typing() -> bool:
     """Whether a text field has the keyboard."""
-    return isinstance(QApplication.focusWidget(), _TEXT_FIELDS)
+    focused = QApplication.focusWidget()
+    if isinstance(focused, QComboBox):  # it stands for the field in it
+        return bool(focused.isEditable())
+    return isinstance(focused, _TEXT_FIELDS)
 
 
 def ask_for_path(parent: QWidget, chosen: Callable[[Path], None]) -> None:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medfm._plugin.annotator import Annotator
+from napari_medfm._plugin.project_dock import dock_project
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.opengl import forget_vertex_arrays
@@ -45,6 +46,7 @@ class AnnotationPanel(QWidget):
         self.put_back = CompactButton("Put back", "Add the removed layers to the viewer again")
         self._removed.buttons.addWidget(self.put_back)
         self.put_back.clicked.connect(self._restore_layers)
+        self.panel.project_requested.connect(self._show_project)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._removed)
@@ -83,6 +85,9 @@ class AnnotationPanel(QWidget):
             self._viewer.layers.events.removing.connect(self._before_removal)
             self.annotator = Annotator(self._viewer, self.panel, self._dispatch, self._show_removed)
             self.destroyed.connect(self.annotator.abandon)  # a window that was never shown is never hidden
+
+    def _show_project(self) -> None:
+        dock_project(self._viewer)
 
     def _before_removal(self) -> None:
         forget_vertex_arrays(self)

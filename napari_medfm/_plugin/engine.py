@@ -17,7 +17,7 @@ from napari_medfm.workers import Dispatch, Lane, Latest
 
 
 class Engine:
-    """What all panels of a process share: a lane each for the device, files, downloads and editing; the embeddings.
+    """What all panels of a process share: lanes for the device, files, downloads, editing and exports; embeddings.
 
     Obtained with `hold`, given back with `release`; the last one to do so ends the threads.
     """
@@ -32,6 +32,7 @@ class Engine:
         self.files = Lane("files")
         self.downloads = Lane("downloads")
         self.editing = Lane("editing")
+        self.exports = Lane("exports")
         self._disk = WriteBehind(DiskStore(settings.embeddings_dir, settings.cache_bytes))
         self.store = TieredStore([MemoryStore(settings.memory_bytes), self._disk])
         self._holders = 0
@@ -55,10 +56,8 @@ class Engine:
         self._holders -= 1
         if self._holders == 0:
             Engine._held = None
-            self.device.close(wait=False)
-            self.files.close(wait=False)
-            self.downloads.close(wait=False)
-            self.editing.close(wait=False)
+            for lane in (self.device, self.files, self.downloads, self.editing, self.exports):
+                lane.close(wait=False)
             self._disk.close()
 
 

@@ -3,13 +3,17 @@
 from functools import partial
 from pathlib import Path
 
+from napari_medfm._napari.notices import attempt
 from napari_medfm._plugin.dialogs import ask_for_folder, ask_where_to_save
+from napari_medfm._plugin.export_run import ExportRun
 from napari_medfm._plugin.files import Files
 from napari_medfm._qt import MedfmPanel
 from napari_medfm._qt.export_dialog import LABEL_FILE, ExportChoice, ExportDialog, describe_looked_at
-from napari_medfm.export import Facts, Options, case_from_journal, exporters, find_exporter
+from napari_medfm.export import Exported, Facts, Options, case_from_journal, exporters, find_exporter
+from napari_medfm.export.manifest import MANIFEST
 from napari_medfm.session import AnnotationSession
 
+_LONGEST = 60.0  # seconds that a window may take to close
 _PATIENT = "patient"
 """Pseudonym of the one there is."""
 
@@ -22,12 +26,18 @@ class Exporting:
     panel : MedfmPanel
         Owns the dialogs.
     files : Files
-        Writes.
+        Writes label files.
+    run : ExportRun
+        Writes training sets.
     """
 
-    def __init__(self, panel: MedfmPanel, files: Files) -> None:
-        self._panel, self._files = panel, files
+    def __init__(self, panel: MedfmPanel, files: Files, run: ExportRun) -> None:
+        self._panel, self._files, self._run = panel, files, run
         self._session: AnnotationSession | None = None
+
+    def close(self) -> None:
+        """Let go, once what is being written is written."""
+        self._run.close(_LONGEST)
 
     def ask(self, session: AnnotationSession) -> None:
         """Ask in what form the labels of a session shall leave."""
@@ -60,4 +70,8 @@ class Exporting:
             folder=session.path.parent,
         )
         options = Options(facts=Facts(complete=choice.complete))
-        self._files.export(session, source, find_exporter(choice.form), folder, options)
+
+        def note(exported: Exported) -> None:
+            attempt(lambda: session.note_saved(exported.folder / MANIFEST))
+
+        self._run.begin([source], find_exporter(choice.form), folder, options, note)

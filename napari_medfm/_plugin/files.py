@@ -13,8 +13,6 @@ from napari_medfm._napari.notices import say
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
-from napari_medfm.export import CaseSource, Exporter, Options, export_dataset
-from napari_medfm.export.manifest import MANIFEST
 from napari_medfm.session import AnnotationSession
 from napari_medfm.volume import Volume, open_labels, open_volume, write_labels
 from napari_medfm.workers import Lane, Latest
@@ -74,16 +72,6 @@ class Files:
         """Write the labels as they are now; every file that was asked for is written."""
         task = partial(write_labels, path, copied(session.labels), session.volume.geometry)
         self._write(session, task, f"{path.name}: saved, on the grid of its image")
-
-    def export(
-        self, session: AnnotationSession, source: CaseSource, exporter: Exporter, folder: Path, options: Options
-    ) -> None:
-        """Write a training set of one case."""
-
-        def task() -> Path:
-            return export_dataset([source], exporter, folder, options).folder / MANIFEST
-
-        self._write(session, task, f"{folder.name}: exported as {exporter.title}, read back and compared")
 
     def finish(self) -> None:
         """Wait until what is being written is written; nothing is read any more."""

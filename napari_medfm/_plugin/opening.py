@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -9,10 +10,38 @@ from napari_medfm._napari.notices import tell
 from napari_medfm._plugin.engine import Engine
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
-from napari_medfm.errors import MedfmError
-from napari_medfm.session import AnnotationSession, journal_path, set_aside
+from napari_medfm.errors import MedfmError, ProjectError
+from napari_medfm.session import AnnotationSession, ObjectClass, journal_path, set_aside
 from napari_medfm.volume import Volume, fingerprint
 from napari_medfm.workers import Latest
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms an image is opened that belongs to a project: its earlier session is taken up unasked.
+
+    Attributes
+    ----------
+    title : str
+        What messages call it.
+    fingerprint : str
+        Of the voxels that the project knows.
+    classes : tuple of ObjectClass
+        That are to be annotated.
+    annotator : str
+        Who is at work.
+    look : bool
+        Whether the person only looks at it.
+    opened : callable
+        Given the session.
+    """
+
+    title: str
+    fingerprint: str
+    classes: tuple[ObjectClass, ...]
+    annotator: str
+    look: bool
+    opened: Callable[[AnnotationSession], None]
 
 
 class Opening:
@@ -38,10 +67,16 @@ class Opening:
         self._offered: AnnotationSession | None = None
         self._own: set[str] = set()
 
-    def begin(self, volume: Volume) -> None:
-        """Open the session of a volume; an earlier one is offered, unless it was made here."""
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an image was asked for whose session is not open yet."""
+        return self._reading.waiting or self._offered is not None
+
+    def begin(self, volume: Volume, terms: Terms | None = None) -> None:
+        """Open the session of a volume; an earlier one is offered, unless it was made here or the terms say so."""
         self.stop()
-        self._reading.ask(partial(identify, volume), self._identified, self._failed)
+        answered = self._identified if terms is None else partial(self._take_up, terms)
+        self._reading.ask(partial(identify, volume), answered, self._failed)
 
     def answer(self, resume: bool) -> None:
         """Take up the offered session, or put it aside and start anew."""
@@ -78,6 +113,19 @@ class Opening:
         self._offered = session
         self._panel.offer_resume(len(session.state.objects), changed)
 
+    def _take_up(self, terms: Terms, known: tuple[Volume, str]) -> None:
+        volume, digest = known
+        try:
+            if digest != terms.fingerprint:
+                step = "Restore its file, or add the changed image to the project as another case."
+                raise ProjectError(terms.title, "holds other voxels than when it was added", step)
+            session = open_on(terms, volume)
+        except (MedfmError, OSError) as error:
+            self._failed(error)
+            return
+        terms.opened(session)
+        self._done(session)
+
     def _open(self, volume: Volume, digest: str) -> AnnotationSession:
         if AnnotationSession.exists(digest):
             return AnnotationSession.resume(volume, digest)
@@ -98,6 +146,22 @@ class Opening:
 def identify(volume: Volume) -> tuple[Volume, str]:
     """Return a volume and the fingerprint of its voxels, which are read once."""
     return volume, fingerprint(volume)
+
+
+def open_on(terms: Terms, volume: Volume) -> AnnotationSession:
+    """Open the session of a case, new or where it was left; the classes of the project are there to be chosen."""
+    digest = terms.fingerprint
+    if not AnnotationSession.exists(digest):
+        new = AnnotationSession.create(volume, digest, classes=terms.classes, annotator=terms.annotator)
+        if not terms.look:
+            return new
+        new.close()
+    session = AnnotationSession.resume(volume, digest, annotator=terms.annotator, look=terms.look)
+    known = {kind.name for kind in session.state.classes}
+    missing = [kind for kind in terms.classes if kind.name not in known]
+    if missing and not session.read_only:
+        session.define_classes([*session.state.classes, *missing])
+    return session
 
 
 def last_change(digest: str) -> datetime:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtGui import QIcon, QImage, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QButtonGroup, QLabel, QListWidget, QListWidgetItem, QProgressBar, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PICTURE = 56
 _CURVE_HEIGHT = 64
 _MARGINS = 8
+_SPARE = 4
 _NO_SLICE = "No slice is marked complete yet"
 
 
@@ -114,7 +115,7 @@ class AdaptSection(Section):
         self.pictures.setMovement(QListWidget.Movement.Static)
         self.pictures.setWrapping(False)
         self.pictures.setIconSize(QSize(_PICTURE, _PICTURE))
-        self.pictures.setFixedHeight(_PICTURE + 40)
+        self.pictures.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.pictures.setAccessibleName("Slices to learn from")
         self.pictures.setToolTip("Complete slices: untick one to leave it out, double-click to go there")
         self.rows.addLayout(row(caption("Structure", self.structure), self.structure, stretch=1))
@@ -236,7 +237,21 @@ class AdaptSection(Section):
             for each in earlier:
                 self.pictures.addItem(_as_earlier_item(each))
         self.pictures.setVisible(bool(items or earlier))
+        self._fit_pictures()
         self._show_buttons()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave room below the pictures for a scroll bar if one is needed."""
+        super().resizeEvent(event)
+        self._fit_pictures()
+
+    def _fit_pictures(self) -> None:
+        shown, count = self.pictures, self.pictures.count()
+        sizes = [shown.visualItemRect(shown.item(number)) for number in range(count)]
+        wide = sum(size.width() for size in sizes) > shown.viewport().width()
+        bar = shown.horizontalScrollBar().sizeHint().height() if wide else 0
+        tallest = max((size.height() for size in sizes), default=_PICTURE)
+        shown.setFixedHeight(tallest + 2 * shown.frameWidth() + bar + _SPARE)
 
     def _show_slice(self, _what: object = None) -> None:
         """Say what is known of the slice in view, and what completing it would say."""
@@ -259,10 +274,11 @@ class AdaptSection(Section):
         self.slice_state.setText(_EXTENTS[extent])
 
     def _show_training(self, progress: "Progress | None") -> None:
-        if progress is not None:
+        if progress is not None and self._teaching is not None:
             self.bar.setMaximum(max(1, progress.total))
             self.bar.setValue(progress.done)
-            self.bar.setFormat(describe_training(progress))
+            learning, at_hand = self._teaching.adapting.learning, self._teaching.class_name
+            self.bar.setFormat(describe_training(progress) if learning == at_hand else f"Learning {learning}")
         self._show_buttons()
 
     def _show_end(self, _listed: object) -> None:
@@ -276,7 +292,7 @@ class AdaptSection(Section):
         self.adapt.setText(f"Adapt from {count} slice{'s' * (count != 1)}" if count else "Adapt")
         self.adapt.setEnabled(writable and not busy and teaching is not None and teaching.examples.positives > 0)
         self.adapt.setDefault(teaching is not None and teaching.adapting.offered)
-        self.structure.setEnabled(writable and not busy)
+        self.structure.setEnabled(writable)
         for part in (self.stop, self.cancel, self.bar):
             part.setVisible(busy)
         self.stop.setEnabled(busy)
@@ -287,7 +303,7 @@ class AdaptSection(Section):
     def _sentence(self) -> str:
         """What follows from how far one is."""
         teaching = self._teaching
-        if teaching is None or teaching.adapting.busy:
+        if teaching is None or teaching.adapting.learning == teaching.class_name != "":
             return ""
         known = teaching.adapting.in_use
         if teaching.adapting.offered:
@@ -310,10 +326,11 @@ class AdaptSection(Section):
         teaching = self._teaching
         listed = teaching.adapting.versions if teaching is not None else ()
         known = teaching.adapting.in_use if teaching is not None else None
+        shown = (teaching.class_name, teaching.adapting.base_digest) if teaching is not None else ("", "")
         with signals_blocked(self.versions):
             self.versions.clear()
             for each in listed:
-                self.versions.addItem(describe_version(each, teaching.class_name if teaching is not None else ""), each)
+                self.versions.addItem(describe_version(each, *shown), each)
                 self.versions.setItemData(self.versions.count() - 1, each.facts.created, Qt.ItemDataRole.ToolTipRole)
             current = [place for place, each in enumerate(listed) if known and each.digest == known.listed.digest]
             self.versions.setCurrentIndex(current[0] if current else 0)

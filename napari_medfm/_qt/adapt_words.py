@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from napari_medfm._qt.progress_section import describe_seconds
+from napari_medfm.session import Undertaking, Work
 
 if TYPE_CHECKING:
     from napari_medfm.adaptation import AdapterFacts, Listed, Progress, Readout
@@ -23,6 +24,14 @@ def describe_training(progress: "Progress") -> str:
     return f"{_PHASES[progress.phase]} · {describe_seconds(progress.left)} left"
 
 
+def describe_unfinished(what: Undertaking) -> str:
+    """Return what was interrupted, and what going on would do."""
+    name = what.class_name
+    if what.work is Work.ADAPT:
+        return f"Adapting to {name} was interrupted. Go on, and it learns from the marked slices again."
+    return f"Proposals of {name} were open when the program ended. Go on, and slices without it are filled again."
+
+
 def describe_readout(facts: "AdapterFacts") -> str:
     """Return how good an adapter is, against the model before, and what follows from that."""
     readout = facts.readout
@@ -36,13 +45,14 @@ def describe_readout(facts: "AdapterFacts") -> str:
     return f"{_compare(readout)} {verdict}"
 
 
-def describe_version(listed: "Listed", class_name: str) -> str:
-    """Return one line for the list of saved adapters."""
+def describe_version(listed: "Listed", class_name: str, base_digest: str) -> str:
+    """Return one line for the list of saved adapters; which model it needs, if it is not the one in use."""
     facts = listed.facts
     name = "" if facts.structure == class_name else f"{facts.structure} · "
     score = f"Dice {facts.readout.dice_after:.2f}" if facts.readout is not None else "not judged"
     doubt = " · not better" if facts.readout is not None and not facts.readout.improved else ""
-    return f"{name}version {listed.version} · {score}{doubt}"
+    other = "" if facts.base_digest == base_digest else f" · for {facts.base_name}"
+    return f"{name}version {listed.version} · {score}{doubt}{other}"
 
 
 def describe_licence(facts: "AdapterFacts") -> str:

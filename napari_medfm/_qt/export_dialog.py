@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLineEdit,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_medfm._qt.section import Paragraph
 from napari_medfm.session import Extent, SessionState
@@ -29,11 +39,33 @@ class ExportChoice:
         Of the data set.
     complete : bool
         Whether they looked at every slice.
+    reviewed : bool
+        Of a project: whether cases without a second reader are left out.
+    test : float
+        Of a project: share of the cases that is held out for the end.
     """
 
     form: str
     name: str
     complete: bool
+    reviewed: bool = False
+    test: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedCases:
+    """How many cases of a project can be exported.
+
+    Attributes
+    ----------
+    done : int
+        That are done or reviewed.
+    reviewed : int
+        That are reviewed.
+    """
+
+    done: int
+    reviewed: int
 
 
 class ExportDialog(QDialog):
@@ -47,6 +79,8 @@ class ExportDialog(QDialog):
         What was looked at, in a sentence.
     parent : QWidget
         Owner.
+    finished : FinishedCases, optional
+        Of a project, whose cases become one training set; else it is about the image that is open.
 
     Attributes
     ----------
@@ -56,15 +90,25 @@ class ExportDialog(QDialog):
 
     chosen = Signal(object)
 
-    def __init__(self, forms: Mapping[str, str], looked_at: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        forms: Mapping[str, str],
+        looked_at: str,
+        parent: QWidget | None = None,
+        *,
+        finished: FinishedCases | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export")
+        self._of_project = finished is not None
         self.form = QComboBox()
-        self.form.addItem("Label file on the image (NIfTI)", LABEL_FILE)
+        if not self._of_project:
+            self.form.addItem("Label file on the image (NIfTI)", LABEL_FILE)
         for name, title in forms.items():
             self.form.addItem(f"Training set: {title}", name)
         self.name = QLineEdit("Dataset001_Annotated")
-        self.complete = QCheckBox("I looked at every slice")
+        self.cases, self.test = _cases_box(finished or FinishedCases(0, 0)), _share_box()
+        self.complete = QCheckBox("All of every case was looked at" if self._of_project else "I looked at every slice")
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.buttons.addButton("Choose where\N{HORIZONTAL ELLIPSIS}", QDialogButtonBox.ButtonRole.AcceptRole)
         self._lay_out(looked_at)
@@ -77,7 +121,8 @@ class ExportDialog(QDialog):
     @property
     def choice(self) -> ExportChoice:
         """What is chosen at the moment."""
-        return ExportChoice(self.form.currentData(), self.name.text().strip(), self.complete.isChecked())
+        form, name, complete = self.form.currentData(), self.name.text().strip(), self.complete.isChecked()
+        return ExportChoice(form, name, complete, bool(self.cases.currentData()), self.test.value() / 100)
 
     def accept(self) -> None:
         """Close with an answer."""
@@ -91,6 +136,10 @@ class ExportDialog(QDialog):
         rows.setContentsMargins(0, 0, 0, 0)
         named = QFormLayout()
         named.addRow("Name", self.name)
+        named.addRow("Cases", self.cases)
+        named.addRow("Hold out", self.test)
+        for asked in (self.cases, self.test):
+            named.setRowVisible(asked, self._of_project)
         rows.addLayout(named)
         rows.addWidget(Paragraph(looked_at))
         rows.addWidget(self.complete)
@@ -105,6 +154,23 @@ class ExportDialog(QDialog):
     def _show_form(self) -> None:
         self.details.setVisible(self.form.currentData() != LABEL_FILE)
         self.adjustSize()
+
+
+def _cases_box(finished: FinishedCases) -> QComboBox:
+    box = QComboBox()
+    box.addItem(f"All that are done ({finished.done})", False)
+    if finished.reviewed:
+        box.addItem(f"Only reviewed ones ({finished.reviewed})", True)
+    return box
+
+
+def _share_box() -> QSpinBox:
+    box = QSpinBox()
+    box.setRange(0, 90)
+    box.setSingleStep(5)
+    box.setSuffix(" % of the cases, for the test")
+    box.setToolTip("Whole patients are held out; the others are divided into five folds")
+    return box
 
 
 def describe_looked_at(state: SessionState, slices: int) -> str:

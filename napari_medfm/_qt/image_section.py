@@ -22,12 +22,13 @@ class ImageSection(Section):
 
     Attributes
     ----------
-    image_selected, open_requested, window_selected, contrast_linked, plane_cycle_requested : Signal
+    image_selected, open_requested, project_requested, window_selected, contrast_linked, plane_cycle_requested : Signal
         As in `MedfmPanel`.
     """
 
     image_selected = Signal(str)
     open_requested = Signal()
+    project_requested = Signal()
     window_selected = Signal(object)
     contrast_linked = Signal(bool)
     plane_cycle_requested = Signal()
@@ -94,7 +95,9 @@ class ImageSection(Section):
         self.open = CompactButton("Open…", "Open an image file or a DICOM folder")
         self.facts = Paragraph(tip="Voxels and their size")
         self.doubts = Banner("warning")
-        self.rows.addLayout(row(self.images, self.open, stretch=0))
+        self.project = CompactButton("Project…", "Work through many images: open or make a project")
+        self.rows.addWidget(self.images)
+        self.rows.addLayout(row(self.open, self.project))
         self.rows.addWidget(self.facts)
         self.rows.addWidget(self.doubts)
 
@@ -123,6 +126,7 @@ class ImageSection(Section):
     def _wire(self) -> None:
         self.images.textActivated.connect(self.image_selected)
         self.open.clicked.connect(self.open_requested)
+        self.project.clicked.connect(self.project_requested)
         self.presets.activated.connect(self._choose_preset)
         self.window_level.valueChanged.connect(self._choose_values)
         self.window_width.valueChanged.connect(self._choose_values)

@@ -36,10 +36,12 @@ class ObjectsSection(Section):
     Attributes
     ----------
     jump_requested : Signal(int)
+    lookalikes_requested : Signal()
         As in `MedfmPanel`.
     """
 
     jump_requested = Signal(int)
+    lookalikes_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Objects", parent)
@@ -113,7 +115,8 @@ class ObjectsSection(Section):
         self.measure = CompactButton("Measure", "Show mean intensity, long and short axis")
         self.measure.setCheckable(True)
         self.copy = CompactButton("Copy table", "Copy all objects and what is measured of them, as CSV")
-        self.rows.addLayout(row(self.measure, self.copy))
+        self.alike = CompactButton("Find alike…", "Search other images for what looks like the chosen object")
+        self.rows.addLayout(row(self.measure, self.copy, self.alike))
         self._show_measures(False)
 
     def _show_measures(self, shown: bool) -> None:
@@ -168,6 +171,7 @@ class ObjectsSection(Section):
         self.add.clicked.connect(self._add)
         self.delete.clicked.connect(self._delete)
         self.jump.clicked.connect(self._jump)
+        self.alike.clicked.connect(self.lookalikes_requested)
         self.measure.toggled.connect(self._show_measures)
         self.copy.clicked.connect(self._copy)
         self.model.remeasured.connect(self._go_on_copying)
@@ -203,6 +207,7 @@ class ObjectsSection(Section):
     def _enable_choice(self) -> None:
         chosen = self._current() is not None
         self.jump.setEnabled(chosen)
+        self.alike.setEnabled(chosen)
         self.delete.setEnabled(chosen and self._session is not None and not self._session.read_only)
 
     def _list_classes(self) -> None:

@@ -18,6 +18,7 @@ from napari_medfm._qt.propagate_section import PropagateSection
 from napari_medfm._qt.proposals_section import ProposalsSection
 from napari_medfm._qt.resume_bar import ResumeBar
 from napari_medfm._qt.section import Banner, Line, Section, Wiring
+from napari_medfm._qt.unfinished_bar import UnfinishedBar
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import ModelEntry
 from napari_medfm.session import AnnotationSession, Hand, LiveSegmentation, Measures, Propagating, Proposals, Teaching
@@ -43,6 +44,8 @@ class MedfmPanel(QWidget):
         The name of the image to work on, as given to `set_images`.
     open_requested : Signal()
         The user wants to open an image.
+    project_requested : Signal()
+        The user wants to work on a project of many images.
     window_selected : Signal(Window)
         The intensity window the model shall see.
     contrast_linked : Signal(bool)
@@ -65,6 +68,8 @@ class MedfmPanel(QWidget):
         Whether a preview follows the mouse.
     jump_requested : Signal(int)
         Show the object of that id.
+    lookalikes_requested : Signal()
+        Search other images for what looks like the active object.
     slice_requested : Signal(Plane)
         Show that slice.
     map_toggled : Signal(bool)
@@ -83,6 +88,7 @@ class MedfmPanel(QWidget):
 
     image_selected = Signal(str)
     open_requested = Signal()
+    project_requested = Signal()
     window_selected = Signal(object)
     contrast_linked = Signal(bool)
     plane_cycle_requested = Signal()
@@ -94,6 +100,7 @@ class MedfmPanel(QWidget):
     sign_toggled = Signal(bool)
     hover_toggled = Signal(bool)
     jump_requested = Signal(int)
+    lookalikes_requested = Signal()
     slice_requested = Signal(object)
     map_toggled = Signal(bool)
     labels_import_requested = Signal()
@@ -109,7 +116,8 @@ class MedfmPanel(QWidget):
         self.image, self.model, self.prompts = ImageSection(), ModelSection(), PromptSection()
         self.edit, self.objects, self.progress = EditSection(), ObjectsSection(), ProgressSection()
         self.propagate, self.adapt, self.proposals = PropagateSection(), AdaptSection(), ProposalsSection()
-        self.resume, self.error = ResumeBar(), Banner("warning", dismissable=True)
+        self.resume, self.unfinished = ResumeBar(), UnfinishedBar()
+        self.error = Banner("warning", dismissable=True)
         self._lay_out()
         self._forward()
         # A window that is destroyed without being told first leaves no connection behind.
@@ -128,6 +136,7 @@ class MedfmPanel(QWidget):
         if teaching is not None:
             self.adapt.bind(teaching, self._wiring)
             self.proposals.bind(teaching, self._wiring)
+            self.unfinished.bind(teaching, self._wiring)
         self.resume.show_read_only(session.message)
 
     def bind_editing(
@@ -154,6 +163,7 @@ class MedfmPanel(QWidget):
             self.progress,
         ):
             section.unbind()
+        self.unfinished.unbind()
         self.resume.show_read_only("")
         self.error.say("")
 
@@ -256,7 +266,7 @@ class MedfmPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 2)
         layout.setSpacing(4)
-        for part in (self.resume, self.error, scroll, notice):
+        for part in (self.resume, self.unfinished, self.error, scroll, notice):
             layout.addWidget(part)
         layout.setStretchFactor(scroll, 1)
         self.setMinimumWidth(_NARROWEST)
@@ -266,6 +276,7 @@ class MedfmPanel(QWidget):
         for source, intent in (
             (image.image_selected, self.image_selected),
             (image.open_requested, self.open_requested),
+            (image.project_requested, self.project_requested),
             (image.window_selected, self.window_selected),
             (image.contrast_linked, self.contrast_linked),
             (image.plane_cycle_requested, self.plane_cycle_requested),
@@ -278,6 +289,7 @@ class MedfmPanel(QWidget):
             (prompts.sign_toggled, self.sign_toggled),
             (prompts.hover_toggled, self.hover_toggled),
             (objects.jump_requested, self.jump_requested),
+            (objects.lookalikes_requested, self.lookalikes_requested),
             (self.adapt.slice_requested, self.slice_requested),
             (self.proposals.slice_requested, self.slice_requested),
             (self.proposals.map_toggled, self.map_toggled),
@@ -291,3 +303,4 @@ class MedfmPanel(QWidget):
         for section in self._sections():
             section.failed.connect(self.show_error)
             section.toggled.connect(self.folds_changed)
+        self.unfinished.failed.connect(self.show_error)

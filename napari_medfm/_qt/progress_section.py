@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QProgressBar, QWidget
 
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.section import Line, Section, Wiring, row
+from napari_medfm._qt.task_bar import TaskBar
 from napari_medfm.inference import EmbeddingProgress
 from napari_medfm.session import AnnotationSession, LiveSegmentation
 from napari_medfm.volume import Plane
@@ -99,6 +100,7 @@ class ProgressSection(Section):
         self.embed = CompactButton("", "")
         self.answer = Line(_NO_ANSWER, tip="The last prediction of the model")
         self.saved = Line(tip="Every step is written to the journal before it is shown")
+        self.exporting = TaskBar()
         self.save = CompactButton("Export…", "Write the labels to a file on the image, or a training set")
         self.load = CompactButton("Open labels…", "Open a label file as objects")
         self.rows.addWidget(self.bar)
@@ -106,6 +108,7 @@ class ProgressSection(Section):
         self.rows.addWidget(self.answer)
         self.rows.addWidget(self.saved)
         self.rows.addLayout(row(self.load, self.save))
+        self.rows.addWidget(self.exporting)
 
     def _wire(self) -> None:
         self._timer.timeout.connect(self._show_saved)

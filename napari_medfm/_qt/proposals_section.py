@@ -120,6 +120,7 @@ class ProposalsSection(Section):
         self.accept_object.clicked.connect(self._accept_object)
         self.reject.clicked.connect(self._reject)
         self.accept_above.clicked.connect(self._accept_above)
+        self.sure.valueChanged.connect(self._show_counts)
 
     def _go_to(self, index: int) -> None:
         if self._plane is not None:
@@ -164,7 +165,8 @@ class ProposalsSection(Section):
 
     def _show_filling(self, progress: FillProgress | None) -> None:
         if progress is not None:
-            self.state.setText(f"{progress.done} of {progress.total} slices filled")
+            filled = self._teaching.filling.class_name if self._teaching is not None else ""
+            self.state.setText(f"{progress.done} of {progress.total} slices filled with {filled}")
         else:
             self._show_counts()
         self._show_buttons()
@@ -172,10 +174,9 @@ class ProposalsSection(Section):
     def _show_counts(self, _what: object = None) -> None:
         teaching = self._teaching
         if teaching is not None and not teaching.filling.busy:
-            slices = teaching.proposals.slices(teaching.class_name).values()
-            held = [each.confidence for pending in slices for each in pending.proposals]
-            above = sum(each >= self.sure.value() for each in held)
-            self.state.setText(f"{len(held)} proposals, {above} of them sure" if held else "Nothing is proposed")
+            held = self._confidences()
+            words = f"{len(held)} proposals, {self._count_sure()} above {self.sure.value():.2f}"
+            self.state.setText(words if held else "Nothing is proposed")
         self._show_buttons()
 
     def _show_suggestions(self, _what: object = None) -> None:
@@ -193,8 +194,7 @@ class ProposalsSection(Section):
         teaching, plane = self._teaching, self._plane
         known = teaching.adapting.in_use if teaching is not None else None
         busy = teaching is not None and teaching.filling.busy
-        slices = teaching.proposals.slices(teaching.class_name) if teaching is not None else {}
-        here = slices.get(plane) if plane is not None else None
+        here = teaching.pending(plane) if teaching is not None and plane is not None else None
         writable = teaching is not None and not teaching.session.read_only
         self.fill.setText("Stop filling" if busy else "Fill slices")
         self.fill.set_tip("Stop; what is proposed stays" if busy else "Propose it on slices that are not labelled")
@@ -203,7 +203,17 @@ class ProposalsSection(Section):
         self.doubt.setEnabled(known is not None)
         for button in (self.accept_object, self.reject):
             button.setEnabled(writable and here is not None and bool(here.proposals))
-        self.accept_above.setEnabled(writable and any(each.proposals for each in slices.values()))
+        self.accept_above.setEnabled(writable and self._count_sure() > 0)
+
+    def _confidences(self) -> list[float]:
+        """Of everything that is proposed for the class at hand."""
+        if self._teaching is None:
+            return []
+        slices = self._teaching.proposals.slices(self._teaching.class_name).values()
+        return [each.confidence for pending in slices for each in pending.proposals]
+
+    def _count_sure(self) -> int:
+        return sum(each >= self.sure.value() for each in self._confidences())
 
     def _fail(self, error: MedfmError) -> None:
         self.failed.emit(error)

@@ -113,6 +113,11 @@ class AdapterFacts:
     created: str = ""
     format: int = FORMAT
 
+    @property
+    def parts(self) -> int | None:
+        """How many connected parts it has in three dimensions at most; None for any number."""
+        return None if self.scattered or self.several else 1
+
     def to_json(self) -> dict[str, Any]:
         """Return them as a value that `json.dumps` takes."""
         return asdict(self)

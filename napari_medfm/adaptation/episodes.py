@@ -106,7 +106,7 @@ class DecoderTraining:
         self._openings = _OPENINGS_AT_A_LOSS if at_a_loss else _OPENINGS
         self._moving = [each for each in decoder.module.parameters() if each.requires_grad]
         self._average = copy.deepcopy(decoder.module)
-        self._optimiser = torch.optim.AdamW(self._moving, lr=_RATE, weight_decay=0.0)
+        self._optimiser = torch.optim.AdamW(self._moving, lr=_RATE, weight_decay=0.0, fused=True)
         self._done = 0
         self._scene: _Scene | None = None
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from napari_medfm.adaptation.examples import Target
 from napari_medfm.adaptation.networks import Head
@@ -40,7 +41,7 @@ class HeadTraining:
         self._noise = torch.Generator(wholes[0].truth.device).manual_seed(seed)
         self._head = Head.fitted([each.look.features for each in wholes], seed, placed=placed)
         self.average = copy.deepcopy(self._head).requires_grad_(requires_grad=False)
-        self._optimiser = torch.optim.AdamW(self._head.parameters(), lr=_RATE, weight_decay=_DECAY)
+        self._optimiser = torch.optim.AdamW(self._head.parameters(), lr=_RATE, weight_decay=_DECAY, fused=True)
         self._done, self._rate, self._kept = 0, _RATE, 0.0
 
     def go_on(self, wholes: Sequence[Target]) -> None:
@@ -86,8 +87,7 @@ def schedule(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - _WARM) / (1 - _WARM)))) + 1e-3
 
 
-@torch.no_grad()
 def blend(average: torch.nn.Module, module: torch.nn.Module, kept: float) -> None:
     """Move an average of weights towards those of a module."""
-    for mean, value in zip(average.parameters(), module.parameters(), strict=True):
-        mean.lerp_(value, 1 - kept)
+    move = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
+    move(list(average.parameters()), list(module.parameters()), None)

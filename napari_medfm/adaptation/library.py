@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -18,6 +19,7 @@ from napari_medfm.models.weights import load_state_dict
 SUFFIX = ".safetensors"
 _KEY = "napari-medfm adapter"
 _DIGEST = "digest"
+_LOCK = "versions.lock"
 _CHOOSE = "Choose a file that was saved as an adapter, or adapt again."
 
 
@@ -81,8 +83,9 @@ class AdapterLibrary:
             The disk is full, the folder is not writable, or the file did not read back equal.
         """
         folder = private_folder(private_folder(self._folder) / slug(adapter.facts.structure))
-        version = max((_version(path) for path in folder.glob(f"*{SUFFIX}")), default=0) + 1
-        return write_adapter(adapter, folder / f"{version:04d}{SUFFIX}")
+        with FileLock(folder / _LOCK):  # two programs that save at once must not choose the same number
+            version = max((_version(path) for path in folder.glob(f"*{SUFFIX}")), default=0) + 1
+            return write_adapter(adapter, folder / f"{version:04d}{SUFFIX}")
 
     def list(self, structure: str | None = None) -> tuple[Listed, ...]:
         """Return all adapters, or those of one structure; newest versions first. Damaged files are left out."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 Phase = Literal["prepare", "head", "decoder", "judge", "settle"]
 
-_ENDS: dict[Phase, float] = {"head": 0.4, "decoder": 0.75, "settle": 0.85}
+_ENDS: dict[Phase, float] = {"head": 0.42, "decoder": 0.8, "settle": 0.95}
 """Share of the time at which each training ends at the latest; what is left is for the last steps to come back."""
 
 

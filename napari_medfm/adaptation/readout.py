@@ -8,8 +8,9 @@ from napari_medfm.adaptation.adapter import Readout
 from napari_medfm.adaptation.finding import Found, Mask
 from napari_medfm.adaptation.support import SupportSlice
 from napari_medfm.models import ImageEmbedding, MaskPrediction, PromptableModel
-from napari_medfm.prompts import PromptSet
+from napari_medfm.prompts import MaskPrompt, PromptSet
 from napari_medfm.simulation import dice, next_click
+from napari_medfm.volume import Plane
 
 ENOUGH = 0.85
 """Dice at which the robot user is content."""
@@ -47,9 +48,11 @@ def read_out(
 
 
 def clicks_needed(
-    model: PromptableModel, embedding: ImageEmbedding, truth: Mask, ignore: Mask
+    model: PromptableModel, embedding: ImageEmbedding, truth: Mask, ignore: Mask, found: Mask | None = None
 ) -> Generator[None, None, int]:
     """Return after how many exact clicks Dice reaches `ENOUGH`; `CAP` if it does not. Every ``next`` is one click.
+
+    Where something was found already, the clicks correct that, as they do in a session; none may be needed then.
 
     Parameters
     ----------
@@ -59,9 +62,14 @@ def clicks_needed(
         Of the slice.
     truth, ignore : ndarray of bool, (rows, columns)
         The object, and where nothing is known.
+    found : ndarray of bool, (rows, columns), optional
+        What was found of the object without prompts.
     """
-    prompts, previous = PromptSet(), None
-    mask = np.zeros_like(truth)
+    if found is not None and dice(found & ~ignore, truth) >= ENOUGH:
+        return 0
+    given = () if found is None or not found.any() else (MaskPrompt.from_mask(Plane(), found),)
+    prompts, previous = PromptSet(given), None
+    mask = np.zeros_like(truth) if found is None else found & ~ignore
     for count in range(1, CAP):
         point = next_click(mask, truth, [each.position for each in prompts.points])
         if point is None:

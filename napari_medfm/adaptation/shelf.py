@@ -76,8 +76,10 @@ class SupportShelf:
             The disk is full, or the folder is not writable.
         """
         folder = private_folder(private_folder(private_folder(self._folder) / slug(structure)) / _FOLDER)
-        name = hashlib.sha256(f"{source} {labelled.embedding.encoder_digest} {labelled.title}".encode()).hexdigest()
+        known_by = f"{structure} {source} {labelled.embedding.encoder_digest} {labelled.title}"
+        name = hashlib.sha256(known_by.encode()).hexdigest()
         header = {
+            "structure": structure,
             "source": source,
             "title": labelled.title,
             "encoder": labelled.embedding.encoder_digest,
@@ -97,9 +99,10 @@ class SupportShelf:
         for path in sorted(files, key=lambda path: -path.stat().st_mtime_ns):
             try:
                 header = _header(path)
-                if header["encoder"] == encoder_digest and header["source"] != but_not_of:
+                known = header["structure"], header["encoder"]  # folders of two structures may have one name
+                if known == (structure, encoder_digest) and header["source"] != but_not_of:
                     found.append(Shelved(path, f"earlier image, {header['title']}", _arrays(path)["picture"]))
-            except AdapterError:
+            except (AdapterError, KeyError):
                 continue
             if len(found) == _MOST:
                 break

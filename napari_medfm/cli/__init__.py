@@ -30,16 +30,29 @@ from typer.core import TyperGroup
 
 from napari_medfm import __version__
 from napari_medfm.cli.adapting import adapt, segment_with_adapter
-from napari_medfm.cli.caching import cache_app, disk_store, embed
+from napari_medfm.cli.caching import cache_app, embed
 from napari_medfm.cli.deidentifying import SEGMENTATION_SUFFIX, deidentify, save_segmentation
 from napari_medfm.cli.evaluating import evaluate
 from napari_medfm.cli.exporting import export, train_check
-from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
+from napari_medfm.cli.loading import (
+    Choice,
+    Image,
+    ImageOrFolder,
+    ModelName,
+    Weights,
+    WindowName,
+    check_model,
+    choose_window,
+    load,
+    open_image,
+)
 from napari_medfm.cli.pretraining import pretrain
 from napari_medfm.cli.projecting import project_app
 from napari_medfm.cli.prompts_file import FORMAT, Wanted, read_objects
 from napari_medfm.cli.propagating import carry_object
 from napari_medfm.cli.replaying import replay
+from napari_medfm.cli.searching import search
+from napari_medfm.cli.spreading import Cluster, Jobs
 from napari_medfm.cli.terminal import (
     DAMAGED,
     NOT_WRITTEN,
@@ -144,8 +157,10 @@ def open_viewer(image: Image) -> None:
 
 @app.command(epilog=FORMAT)
 def segment(  # noqa: PLR0913 - each argument is an option of the command
-    image: Image,
-    output: Output,
+    image: ImageOrFolder,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Label file to write, .nii.gz or .nii; of a folder, a folder.")
+    ],
     prompts: Annotated[
         Path | None, typer.Option(help="JSON file of objects and their prompts, as shown below.")
     ] = None,
@@ -156,15 +171,22 @@ def segment(  # noqa: PLR0913 - each argument is an option of the command
     weights: Weights = None,
     window: WindowName = "auto",
     choice: Choice = None,
+    jobs: Jobs = 1,
+    cluster: Cluster = "",
 ) -> list[Row]:
     """Segment an image from prompts in a file, or with an adapter, and save labels that lie exactly on it.
 
-    The prompts are given to the model one by one, as a person would.
+    The prompts are given to the model one by one, as a person would. With an adapter, all images of a folder and those
+    inside it, or of a project, can be segmented: what is done already is skipped, one bad image stops no other.
     """
+    from napari_medfm.projects.model_choice import ModelChoice
+
     if (prompts is None) == (adapter is None):
         raise typer.BadParameter("give one of the two", param_hint="--prompts or --adapter")
     if adapter is not None:
-        return segment_with_adapter(open_image(image, choice), adapter, output, model, weights, window)
+        check_model(model, weights)
+        chosen = ModelChoice.of(model, weights, adapter)
+        return segment_with_adapter(image, choice, chosen, window, output, jobs, cluster)
     assert prompts is not None
     volume = open_image(image, choice)
     wanted = read_objects(prompts)
@@ -241,6 +263,7 @@ app.command()(adapt)
 app.command()(evaluate)
 app.command()(pretrain)
 app.command()(embed)
+app.command()(search)
 app.command()(export)
 app.command()(deidentify)
 app.command("train-check")(train_check)
@@ -306,12 +329,12 @@ def _conversation(
     keep: bool = False,
 ) -> "Iterator[tuple[AnnotationSession, LiveSegmentation]]":
     """Begin a session and its conversation with a model; unless kept, its journal goes when the block ends."""
-    from napari_medfm.inference import MemoryStore, Predictor, TieredStore, WriteBehind, open_lane
+    from napari_medfm.inference import MemoryStore, Predictor, TieredStore, WriteBehind, open_disk_store, open_lane
     from napari_medfm.session import AnnotationSession, LiveSegmentation
     from napari_medfm.volume import fingerprint
 
     memory = MemoryStore(load_settings().memory_bytes)
-    with tempfile.TemporaryDirectory() as folder, WriteBehind(disk_store()) as disk, open_lane() as lane:
+    with tempfile.TemporaryDirectory() as folder, WriteBehind(open_disk_store()) as disk, open_lane() as lane:
         store = TieredStore([memory, disk])
         where = None if keep else Path(folder)
         with AnnotationSession.create(volume, fingerprint(volume), folder=where, classes=classes) as session:

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_medfm.cli.caching import disk_store
-from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
-from napari_medfm.cli.terminal import Row, bar, track
+from napari_medfm.cli.loading import (
+    Choice,
+    Image,
+    ModelName,
+    Weights,
+    WindowName,
+    check_window,
+    choose_window,
+    load,
+    open_image,
+)
+from napari_medfm.cli.spreading import carry_out, is_many, sources_of
+from napari_medfm.cli.terminal import Row, bar, make_folder, track
 from napari_medfm.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_medfm.adaptation import Adaptation, Adapter, SupportSet
     from napari_medfm.inference import Predictor
+    from napari_medfm.projects.model_choice import ModelChoice
     from napari_medfm.volume import Plane, Volume, Window
 
 
@@ -45,12 +56,12 @@ def adapt(  # noqa: PLR0913 - each argument is an option of the command
     clicks to Dice 0.85.
     """
     from napari_medfm.adaptation import Adaptation, Recipe, adaptable, write_adapter
-    from napari_medfm.inference import Predictor
+    from napari_medfm.inference import Predictor, open_disk_store
     from napari_medfm.volume import open_labels
 
     volume = open_image(image, choice)
     expert = open_labels(labels, volume) == value
-    predictor = Predictor(adaptable(load(model, weights)), disk_store())
+    predictor = Predictor(adaptable(load(model, weights)), open_disk_store())
     support = _support(predictor, volume, expert, choose_window(volume, window), (structure, _numbers(slices)))
     adaptation = Adaptation(adaptable(predictor.model), support, Recipe(seed=seed, mirrored=mirrored))
     adapter = _run(adaptation)
@@ -59,39 +70,37 @@ def adapt(  # noqa: PLR0913 - each argument is an option of the command
 
 
 def segment_with_adapter(
-    volume: "Volume", adapter_file: Path, output: Path, model: str, weights: Path | None, window: str
+    image: Path,
+    choice: int | None,
+    chosen: "ModelChoice",
+    window: str,
+    output: Path,
+    jobs: int,
+    cluster: str,
 ) -> list[Row]:
-    """Find an adapter's structure on all axial slices, and save it as label 1.
+    """Find an adapter's structure on all axial slices of an image, or of all images of a folder or project.
 
     Parameters
     ----------
-    volume : Volume
-        The image.
-    adapter_file, output : Path
-        The adapter, and the label file to write.
-    model, weights, window
-        As for every command.
+    image, choice, window, jobs, cluster
+        As for the command.
+    chosen : ModelChoice
+        With the adapter.
+    output : Path
+        The label file to write; of many images, the folder for them.
     """
-    import numpy as np
+    from napari_medfm.projects.segmenting import SegmentOrder, segment_image, segment_source
+    from napari_medfm.projects.sources import Source
 
-    from napari_medfm.adaptation import AdaptedModel, adaptable, cleaned, fill, read_adapter
-    from napari_medfm.inference import Predictor, embed_plane
-    from napari_medfm.volume import fingerprint, write_labels
-
-    adapter = read_adapter(adapter_file)
-    adapted = AdaptedModel(adaptable(load(model, weights)), adapter)
-    predictor, digest, seen = Predictor(adapted, disk_store()), fingerprint(volume), choose_window(volume, window)
-    planes = volume.geometry.planes(0)
-    steps = fill(adapted, planes, lambda plane: embed_plane(predictor, volume, digest, seen, plane))
-    filled = list(track(steps, adapter.facts.structure, len(planes)))
-    if volume.ndim == 3:
-        filled = cleaned(filled, volume.spacing, parts=None if adapter.facts.scattered else 1)
-    found = np.stack([each.mask for each in filled])
-    write_labels(output, (found if volume.ndim == 3 else found[0]).astype(np.uint8), volume.geometry)
-    held = [each for each in filled if each.proposals]
-    sure = float(np.mean([each.confidence for each in held])) if held else None
-    voxels = int(np.count_nonzero(found))
-    return [{"structure": adapter.facts.structure, "slices": len(held), "voxels": voxels, "confidence": sure}]
+    check_window(window)
+    if is_many(image):
+        make_folder(output)
+        orders = [SegmentOrder(source, chosen, output.resolve(), window) for source in sources_of(image)]
+        return carry_out(segment_source, orders, "Segmenting", jobs, cluster)
+    volume = open_image(image, choice)
+    order = SegmentOrder(Source(image, volume.name), chosen, output.parent, window)
+    with bar("Segmenting") as move:
+        return [segment_image(order, volume, output, move)]
 
 
 def _support(

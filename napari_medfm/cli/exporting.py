@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from napari_medfm.volume import Volume
 
 _FORMS = "nnunet, decathlon, coco, dicom_seg, nifti"
-_LABELS = ("_labels", "_label", "_seg", "_mask")
 
 
 def export(  # noqa: PLR0913 - each argument is an option of the command
     images: Annotated[
-        Path, typer.Argument(help="Folder of images that have sessions, or labels beside them; or a data set.")
+        Path, typer.Argument(help="Folder of images that have sessions, or labels beside them; a project; a data set.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     form: Annotated[str, typer.Option("--format", help=f"Form of the data set: {_FORMS}, ...")] = "nnunet",
@@ -54,18 +53,23 @@ def export(  # noqa: PLR0913 - each argument is an option of the command
     key: Annotated[
         Path | None, typer.Option(help="CSV file to write outside of it: which case is which file. Keep it private.")
     ] = None,
+    reviewed: Annotated[
+        bool, typer.Option("--reviewed", help="Of a project: only cases that a second reader accepted, not all done.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="An export of ours that is there gives way.")] = False,
 ) -> list[Row]:
     """Make a training set of the annotated images of a folder, checked after writing.
 
-    Cases are numbered: names of files may hold names of patients. Who is the same patient is told by the id in DICOM
-    files, else found in the file's name by --patients; where that finds nothing, every image counts as a patient of
-    its own. Voxels of slices that nobody marked as looked at are to be ignored in training, unless --complete.
+    Of a project, what is done or reviewed is exported. Cases are numbered: names of files may hold names of
+    patients. Who is the same patient is told by the id in DICOM files, else found in the file's name by --patients;
+    where that finds nothing, every image counts as a patient of its own. Voxels of slices that nobody marked as
+    looked at are to be ignored in training, unless --complete.
     """
     from napari_medfm.export import Facts, Options, export_dataset, find_exporter
 
     exporter = find_exporter(form)
-    found = _cases(images, labels, classes, _Reading(_pattern(patients), channel))
+    reading = _Reading(_pattern(patients), channel)
+    found = _project(images, reviewed, channel) or _cases(images, labels, classes, reading)
     facts = Facts(description, reference, licence, complete)
     options = Options(folds=folds, test=test, seed=seed, facts=facts)
     with bar("Exporting") as move:
@@ -144,6 +148,32 @@ def _cases(images: Path, labels: Path | None, classes: Path | None, reading: "_R
     return found
 
 
+def _project(folder: Path, reviewed: bool, channel: str) -> "Mapping[str, CaseSource]":
+    """Return how to read each finished case of a project, by id and name of its file; nothing if there is none."""
+    from napari_medfm.export import case_from_file
+    from napari_medfm.projects import CaseStatus, Project
+
+    if not Project.is_in(folder):
+        return {}
+    wanted = {CaseStatus.REVIEWED} if reviewed else {CaseStatus.DONE, CaseStatus.REVIEWED}
+    cases = [case for case in Project(folder).cases() if case.status in wanted]
+    if not cases:
+        reason = f"has no case that is {' or '.join(sorted(wanted))}"
+        raise ExportError(folder.name, reason, "Finish one first: project status.")
+    return {
+        f"{case.title}: {case.path.name}": partial(
+            case_from_file,
+            case.path,
+            case.fingerprint,
+            patient=case.patient,
+            title=case.title,
+            choice=case.choice,
+            modality=channel,
+        )
+        for case in cases
+    }
+
+
 def _annotated(path: Path) -> str | None:
     """Return the fingerprint of an image that has a session."""
     from napari_medfm.session import AnnotationSession
@@ -196,9 +226,13 @@ class _Reading:
 
 def _label_file(path: Path, folder: Path) -> Path | None:
     """Return the file in a folder that is named as an image, perhaps with ``_labels`` behind."""
+    from napari_medfm.volume import LABEL_ENDINGS
+
     stem = path.name.removesuffix(".nii.gz") if path.name.endswith(".nii.gz") else path.stem
     names = [
-        f"{stem}{addition}{ending}" for addition in ("", *_LABELS) for ending in (".nii.gz", ".nii", ".png", ".tif")
+        f"{stem}{addition}{ending}"
+        for addition in ("", *LABEL_ENDINGS)
+        for ending in (".nii.gz", ".nii", ".png", ".tif")
     ]
     return next((folder / name for name in names if (folder / name).is_file() and folder / name != path), None)
 

@@ -11,14 +11,13 @@ if TYPE_CHECKING:
     from napari_medfm.volume import Volume, Window
 
 Image = Annotated[Path, typer.Argument(help="NIfTI, NRRD or MetaImage file, 2-D PNG, JPEG or TIFF, or a DICOM folder.")]
+ImageOrFolder = Annotated[
+    Path, typer.Argument(help="An image as in the other commands; a folder of them, or a project.")
+]
 ModelName = Annotated[str, typer.Option("--model", help="Name of the model; see the command 'models'.")]
 Choice = Annotated[int | None, typer.Option(min=0, help="Which volume, where the file or folder holds several.")]
 Weights = Annotated[Path | None, typer.Option(help="File of weights, for models that bring none.")]
 WindowName = Annotated[str, typer.Option("--window", help="Preset such as abdomen or lung; 'auto' looks at the image.")]
-
-
-AUTOMATIC = "auto"
-"""The window that suits the image."""
 
 
 class Axis(StrEnum):
@@ -29,9 +28,9 @@ class Axis(StrEnum):
     SAGITTAL = "sagittal"
 
 
-def load(model: str, weights: Path | None = None, option: str = "--weights") -> "PromptableModel":
-    """Load a model, telling the licence of other people's weights; weights for one that takes none are a mistake."""
-    from napari_medfm.models import available_models, load_model
+def check_model(model: str, weights: Path | None = None, option: str = "--weights") -> None:
+    """Tell the licence of other people's weights; weights for a model that takes none are a mistake."""
+    from napari_medfm.models import available_models
     from napari_medfm.models.agreements import describe_licence, needs_agreement
 
     facts = {entry.name: entry.facts for entry in available_models()}.get(model)
@@ -39,6 +38,13 @@ def load(model: str, weights: Path | None = None, option: str = "--weights") -> 
         raise typer.BadParameter(f"{model} needs no weights", param_hint=option)
     if facts is not None and needs_agreement(facts):
         typer.echo(describe_licence(facts), err=True)
+
+
+def load(model: str, weights: Path | None = None, option: str = "--weights") -> "PromptableModel":
+    """Load a model, after `check_model`."""
+    from napari_medfm.models import load_model
+
+    check_model(model, weights, option)
     return load_model(model) if weights is None else load_model(model, weights=weights)
 
 
@@ -51,15 +57,15 @@ def open_image(image: Path, choice: int | None) -> "Volume":
 
 def choose_window(volume: "Volume", name: str) -> "Window":
     """Return the preset of that name, or what suits the image."""
-    from napari_medfm.volume import PRESETS, automatic_window
+    from napari_medfm.volume import named_window
 
     check_window(name)
-    return PRESETS[name] if name != AUTOMATIC else automatic_window(volume)
+    return named_window(volume, name)
 
 
 def check_window(name: str) -> None:
     """Refuse a name that is no window's."""
-    from napari_medfm.volume import PRESETS
+    from napari_medfm.volume import AUTOMATIC, PRESETS
 
     if name != AUTOMATIC and name not in PRESETS:
         raise typer.BadParameter(f"{name!r} is not one of {AUTOMATIC}, {', '.join(PRESETS)}", param_hint="--window")

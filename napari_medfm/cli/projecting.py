@@ -1,11 +1,13 @@
 """The commands ``project``: many cases, and who does what."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_medfm.cli.terminal import UNUSABLE_INPUT, Flawed, Row, track
+from napari_medfm.cli.terminal import UNUSABLE_INPUT, Flawed, Row, bar
 from napari_medfm.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -30,6 +32,17 @@ def new(
     return {"project": folder.name, "classes": ", ".join(kind.name for kind in project.classes)}
 
 
+@project_app.command("open")
+def open_project(folder: Folder) -> None:
+    """Work through the cases of a project in napari."""
+    from napari_medfm.projects import Project
+
+    Project(folder)  # refused here, where the person looks
+    # A process of its own: the core never imports napari.
+    command = [sys.executable, "-m", "napari_medfm._plugin", str(folder)]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
 @project_app.command()
 def add(
     folder: Folder,
@@ -43,20 +56,19 @@ def add(
     Lists what was added. Images that are there already, by their voxels, are passed over. Leaves with 3 if an image
     could not be used.
     """
-    from napari_medfm.projects import Project, find_cases
-    from napari_medfm.projects.finding import PATIENT_IN_NAME, check_pattern
+    from napari_medfm.projects import Project, add_folder
+    from napari_medfm.projects.finding import PATIENT_IN_NAME
     from napari_medfm.pseudonyms import load_pseudonyms
 
-    project = Project(folder)
-    if not images.exists():
-        raise ProjectError(images.name, "is not there", "Check the name and the folder.")
-    pattern = check_pattern(PATIENT_IN_NAME if patients is None else patients)
+    pattern = PATIENT_IN_NAME if patients is None else patients
     rows, bad = [], 0
-    for found in track(find_cases(images, load_pseudonyms(), pattern), "Reading", None):
-        if found.problem:
-            bad += 1
-            typer.echo(f"{found.path.name}: {found.problem}", err=True)
-        rows += [_row(case) for case in project.add([found])]
+    with bar("Reading") as move:
+        for added in add_folder(Project(folder), images, load_pseudonyms(), pattern):
+            move(added.done, added.total)
+            if added.found.problem:
+                bad += 1
+                typer.echo(f"{added.found.path.name}: {added.found.problem}", err=True)
+            rows += [] if added.case is None else [_row(added.case)]
     if bad:
         raise Flawed(rows, UNUSABLE_INPUT)
     return rows

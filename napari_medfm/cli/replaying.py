@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_medfm.cli.caching import disk_store
-from napari_medfm.cli.loading import Choice, Image, ModelName, Weights, WindowName, choose_window, load, open_image
+from napari_medfm.cli.loading import (
+    Choice,
+    Image,
+    ModelName,
+    Weights,
+    WindowName,
+    check_model,
+    choose_window,
+    open_image,
+)
 from napari_medfm.cli.terminal import Row, track
 from napari_medfm.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from napari_medfm.models import PromptableModel
     from napari_medfm.session import AnnotationSession, Replayed
 
 
@@ -31,25 +38,19 @@ def replay(
 
     Nothing is changed. The objects that change most come first; what was painted or erased by hand stays as it is.
     """
-    from napari_medfm.inference import Predictor
+    from napari_medfm.inference import Predictor, open_disk_store
+    from napari_medfm.projects.model_choice import ModelChoice
     from napari_medfm.session import AnnotationSession, replay
     from napari_medfm.volume import fingerprint
 
+    check_model(model, weights)
     volume = open_image(image, choice)
-    predictor = Predictor(_adapted(load(model, weights), adapter), disk_store())
+    predictor = Predictor(ModelChoice.of(model, weights, adapter).load(), open_disk_store())
     with AnnotationSession.resume(volume, fingerprint(volume)) as session:
         slices = sum(len(thing.prompts.planes) for thing in session.state.objects.values())
         found = list(track(replay(session, predictor, choose_window(volume, window)), "Replaying", slices))
         rows = _rows(session, found)
     return [row for row in rows if row["change"] > threshold]
-
-
-def _adapted(model: "PromptableModel", file: Path | None) -> "PromptableModel":
-    if file is None:
-        return model
-    from napari_medfm.adaptation import AdaptedModel, adaptable, read_adapter
-
-    return AdaptedModel(adaptable(model), read_adapter(file))
 
 
 def _rows(session: "AnnotationSession", found: "list[Replayed]") -> list[Row]:

@@ -13,7 +13,13 @@ from napari_medfm.export.manifest import Manifest
 from napari_medfm.export.maps import class_map
 from napari_medfm.export.planning import Options
 from napari_medfm.export.registry import exporters, find_exporter
-from napari_medfm.export.sessions import case_from_journal, case_from_labels, case_from_record, case_from_session
+from napari_medfm.export.sessions import (
+    case_from_file,
+    case_from_journal,
+    case_from_labels,
+    case_from_record,
+    case_from_session,
+)
 
 __all__ = [
     "Case",
@@ -30,6 +36,7 @@ __all__ = [
     "Manifest",
     "Options",
     "Tally",
+    "case_from_file",
     "case_from_journal",
     "case_from_labels",
     "case_from_record",

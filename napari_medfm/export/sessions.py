@@ -1,14 +1,16 @@
 """Cases out of sessions, open ones and those that only their journals tell of."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from napari_medfm import __version__
 from napari_medfm.errors import ExportError
 from napari_medfm.export.case import Case, CaseObject, Labels, count_values
 from napari_medfm.export.provenance import provenance_of
-from napari_medfm.session import AnnotationSession, Extent, ObjectClass, SessionRecord, read_record
-from napari_medfm.volume import Volume, is_ct
+from napari_medfm.session import AnnotationSession, Extent, ObjectClass, SessionRecord, journal_path, read_record
+from napari_medfm.volume import Volume, is_ct, open_volume
+from napari_medfm.volume import fingerprint as image_digest
 
 UNCLASSED = "object"
 """Class of every object of a session that has no classes at all."""
@@ -64,6 +66,45 @@ def case_from_journal(
     """
     record = read_record(volumes[0], fingerprint, folder)
     return case_from_record(record, volumes, patient=patient, name=name, source=source)
+
+
+def case_from_file(
+    path: Path, fingerprint: str, *, patient: str, title: str, choice: int | None = None, modality: str = ""
+) -> Case:
+    """Return the case of an image in a file or folder, as its journal tells it.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder of the image.
+    fingerprint : str
+        Of its voxels.
+    patient : str
+        As in `Case`.
+    title : str
+        What messages call it.
+    choice : int, optional
+        Which image, where there are several.
+    modality : str
+        What the image is, instead of what it says itself; empty to believe it.
+
+    Raises
+    ------
+    ExportError
+        The image is gone, was changed since it was annotated, or nobody annotated it.
+    VolumeError
+        It cannot be read.
+    """
+    if not path.exists():
+        raise ExportError(title, f"its image {path.name} is not there any more", "Put it back, or leave the case out.")
+    if not journal_path(fingerprint).is_file():
+        step = "Open it where it was annotated, or leave it out."
+        raise ExportError(title, "holds no annotation on this computer", step)
+    volume = open_volume(path, choice=choice)
+    if image_digest(volume) != fingerprint:
+        raise ExportError(title, f"its image {path.name} was changed since", "Restore it, or leave the case out.")
+    shown = replace(volume, modality=modality) if modality else volume
+    return case_from_journal([shown], fingerprint, patient=patient, source=path)
 
 
 def case_from_record(

@@ -3,7 +3,7 @@
 Knows models, prompts and volumes; knows nothing of sessions.
 """
 
-from napari_medfm.inference.disk import DiskStore, StoreCheck
+from napari_medfm.inference.disk import DiskStore, StoreCheck, open_disk_store
 from napari_medfm.inference.keys import EmbeddingKey
 from napari_medfm.inference.lane import open_lane
 from napari_medfm.inference.predictor import Predictor
@@ -36,6 +36,7 @@ __all__ = [
     "answer_steps",
     "embed_plane",
     "embed_planes",
+    "open_disk_store",
     "open_lane",
     "order_planes",
     "pixel_aspect",

@@ -18,6 +18,7 @@ from napari_medfm.inference.edition import Edition
 from napari_medfm.inference.keys import EmbeddingKey
 from napari_medfm.inference.stores import StoreInfo
 from napari_medfm.models import ImageEmbedding
+from napari_medfm.settings import Settings, load_settings
 
 T = TypeVar("T")
 
@@ -170,6 +171,18 @@ class DiskStore:
         if self._edition is not None:
             self._edition.close()
             self._edition = None
+
+
+def open_disk_store(settings: Settings | None = None) -> DiskStore:
+    """Return the cache of embeddings that all programs of this user share.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        By default those of the environment.
+    """
+    settings = settings or load_settings()
+    return DiskStore(settings.embeddings_dir, settings.cache_bytes)
 
 
 def _check(edition: Edition, progress: Callable[[int, int], None] | None) -> StoreCheck:

@@ -20,6 +20,19 @@ _LAYOUT = 1
 _MARKS = ("application_id", "user_version")
 _PATIENCE = 30.0  # seconds that a change waits for another's
 _STEP = "Restore it from a copy; it was not changed."
+_PRIMARY = 0xFF  # SQLite adds details to its codes above these bits
+_PLACE = (
+    "lies where nothing can be written",
+    "Ask for the right to write to the folder and its files, or copy the project to a folder of yours.",
+)
+_REFUSALS = {
+    sqlite3.SQLITE_BUSY: ("is kept by another process", "Try again in a moment."),
+    sqlite3.SQLITE_LOCKED: ("is kept by another process", "Try again in a moment."),
+    sqlite3.SQLITE_READONLY: _PLACE,
+    sqlite3.SQLITE_CANTOPEN: _PLACE,
+    sqlite3.SQLITE_PERM: _PLACE,
+    sqlite3.SQLITE_FULL: ("has no room left on its disk", "Make room, then try again."),
+}
 
 _TABLES = (
     "CREATE TABLE classes (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, colour TEXT NOT NULL, parent TEXT)",
@@ -120,8 +133,12 @@ def _worded(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        busy = error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-        reason = "is kept by another process" if busy else f"cannot be used ({error.sqlite_errorname})"
-        raise ProjectError(path.name, reason, "Try again; check free space and permissions.") from error
+        reason, step = _REFUSALS.get(
+            error.sqlite_errorcode & _PRIMARY,
+            (f"cannot be used ({error.sqlite_errorname})", "Try again; check free space and permissions."),
+        )
+        raise ProjectError(path.parent.name, reason, step) from error
     except sqlite3.DatabaseError as error:
         raise ProjectError(path.name, "is damaged", _STEP) from error
+    except OSError as error:
+        raise ProjectError(path.parent.name, *_PLACE) from error

@@ -58,7 +58,17 @@ def find_cases(folder: Path, pseudonyms: Pseudonyms, pattern: str = PATIENT_IN_N
         Regular expression; its first group, if it has one, is the patient.
     """
     for path in find_images(folder) if folder.is_dir() else [folder]:
-        yield from _images(path, pseudonyms.patient(_identity(path, pattern)))
+        yield from look_into(path, pseudonyms, pattern)
+
+
+def look_into(path: Path, pseudonyms: Pseudonyms, pattern: str = PATIENT_IN_NAME) -> Iterator[Found]:
+    """Yield the images of one file or one folder of DICOM files; parameters as in `find_cases`."""
+    try:
+        patient = pseudonyms.patient(_identity(path, pattern))
+    except OSError as error:
+        yield Found(path, problem=f"cannot be read ({error.strerror or type(error).__name__})")
+    else:
+        yield from _images(path, patient)
 
 
 def check_pattern(pattern: str) -> str:

@@ -62,6 +62,11 @@ class Project:
         create(folder / FILE, [(kind.name, json.dumps(kind.colour), kind.parent) for kind in classes])
         return cls(folder)
 
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether a folder holds a project, or something that takes its place."""
+        return (Path(folder) / FILE).exists()
+
     @property
     def classes(self) -> tuple[ObjectClass, ...]:
         """What is to be annotated, in order."""
@@ -76,7 +81,8 @@ class Project:
     def add(self, found: Iterable[Found]) -> tuple[Case, ...]:
         """Add images as cases to do, and return those that were not there before, by their voxels.
 
-        Each is in the project as soon as it was read. Images that cannot be used are passed over.
+        Each is in the project as soon as it was read. Images that cannot be used are passed over. A case whose image
+        is no more where it was gets the place where it was found now.
         """
         added = (self._add(one) for one in found if not one.problem)
         return tuple(case for case in added if case is not None)
@@ -94,7 +100,16 @@ class Project:
                 "'to do', '', '', '', 1) ON CONFLICT (fingerprint) DO NOTHING",
                 values,
             )
-            return self._case(database, cursor.lastrowid) if cursor.rowcount and cursor.lastrowid else None
+            if cursor.rowcount and cursor.lastrowid:
+                return self._case(database, cursor.lastrowid)
+            self._follow(database, values)
+            return None
+
+    def _follow(self, database: sqlite3.Connection, values: dict[str, Any]) -> None:
+        """Take an image that was moved where it is now."""
+        row = database.execute("SELECT path FROM cases WHERE fingerprint = :fingerprint", values).fetchone()
+        if not (self.folder / row["path"]).exists():
+            database.execute("UPDATE cases SET path = :path, choice = :choice WHERE fingerprint = :fingerprint", values)
 
     def cases(
         self, *, status: CaseStatus | None = None, patient: str | None = None, annotator: str | None = None

@@ -16,6 +16,7 @@ from napari_medfm.session.keyslices import Reach, key_slices
 from napari_medfm.session.lessons import FillProgress, Glimpse
 from napari_medfm.session.live import LiveEvents, LiveSegmentation
 from napari_medfm.session.measures import Measures
+from napari_medfm.session.notes import Undertaking, Work
 from napari_medfm.session.opening import journal_path, set_aside
 from napari_medfm.session.propagating import Propagated, Propagating, PropagatingEvents
 from napari_medfm.session.proposals import Pending, Proposals
@@ -32,6 +33,7 @@ from napari_medfm.session.state import (
     SessionState,
 )
 from napari_medfm.session.teaching import Teaching
+from napari_medfm.session.unfinished import Unfinished
 from napari_medfm.session.verify import Recovery, VerifyReport, recover, verify
 
 __all__ = [
@@ -74,7 +76,10 @@ __all__ = [
     "SliceChange",
     "Target",
     "Teaching",
+    "Undertaking",
+    "Unfinished",
     "VerifyReport",
+    "Work",
     "Workshop",
     "journal_path",
     "key_slices",

@@ -13,6 +13,7 @@ from napari_medfm.inference import Predictor
 from napari_medfm.session.examples import ENOUGH, Examples
 from napari_medfm.session.lessons import Glimpse, Lesson, prepare_ahead
 from napari_medfm.session.live import LiveSegmentation
+from napari_medfm.session.notes import Undertaking, Work, note_adapter, note_begun, note_over, noted_adapters
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane
 from napari_medfm.workers import Dispatch, Lane, Latest, Priority
@@ -94,7 +95,9 @@ class Workshop:
 class Adapting:
     """Teaches the model the class at hand, and decides which model answers.
 
-    An adapter answers prompts for its class only. To be used from the session's thread.
+    An adapter answers prompts for its class only. Training goes on while another class is at hand, and is noted in the
+    session until it is over: should the program end meanwhile, it is offered again. To be used from the session's
+    thread.
 
     Parameters
     ----------
@@ -125,7 +128,8 @@ class Adapting:
         self._versions: tuple[Listed, ...] = ()
         self._lesson: Lesson | None = None
         self._future: Future[None] | None = None
-        self._loading = Latest(workshop.device, workshop.dispatch, priority=Priority.VISIBLE)
+        self._restoring = self._loader()
+        self._loading: dict[str, Latest] = {}
         self._listing = Latest(workshop.files, workshop.dispatch)
         self._ahead: Future[None] | None = None
         self._prepared: tuple[Plane, ...] = ()
@@ -144,9 +148,23 @@ class Adapting:
         return self._lesson is not None
 
     @property
+    def base_digest(self) -> str:
+        """Of the model that adapters are made for."""
+        return self._base.spec.model_digest
+
+    @property
+    def learning(self) -> str:
+        """The class that is being learned; empty for none."""
+        return self._lesson.class_name if self._lesson is not None else ""
+
+    @property
     def in_use(self) -> InUse | None:
         """What the class at hand is worked on with; None for the base model alone."""
-        return self._in_use.get(self.class_name)
+        return self.known(self.class_name)
+
+    def known(self, class_name: str) -> InUse | None:
+        """Return what a class is worked on with; None for the base model alone."""
+        return self._in_use.get(class_name)
 
     @property
     def versions(self) -> "tuple[Listed, ...]":
@@ -161,8 +179,8 @@ class Adapting:
         return not self.busy and self._examples.positives >= ENOUGH and news
 
     def choose(self, class_name: str) -> None:
-        """Turn to a class; its adapter answers from now on, if it has one that is on. Not while training."""
-        if not self.busy and class_name != self.class_name:
+        """Turn to a class; its adapter answers from now on, if it has one that is on."""
+        if class_name != self.class_name:
             self._examples.choose(class_name)
             self._apply()
             self.events.versions_changed.emit()
@@ -174,9 +192,17 @@ class Adapting:
 
     def set_base(self, predictor: Predictor) -> None:
         """Work with another model; adapters of the former one are out of use, those noted for this one come back."""
+        given_up = self.learning
         self.cancel()
-        self._base = predictor
+        self._forget_ahead()
+        for question in (self._restoring, *self._loading.values()):
+            question.forget()
+        self._base, self._prepared = predictor, ()
         self._in_use.clear()
+        self._learned.clear()
+        self._examples.fetch()
+        if given_up:
+            self._fail(AdapterError(given_up, "was not learned, as another model was chosen", "Adapt this one."))
         self.events.in_use_changed.emit()
         self._restore()
 
@@ -204,6 +230,7 @@ class Adapting:
         self._calm()
         self._forget_ahead()
         self._lesson = lesson
+        note_begun(self._session, Undertaking(Work.ADAPT, lesson.class_name, self._plane))
         on_step = partial(self._told, lesson)
         steps = lesson.steps(self._workshop.library)
         self._future = self._workshop.device.submit_steps(steps, priority=Priority.TRAIN, on_step=on_step)
@@ -216,12 +243,9 @@ class Adapting:
 
     def cancel(self) -> None:
         """Give training up; nothing of it is kept."""
-        future, self._future = self._future, None
-        if self._lesson is not None:
-            self._lesson = None
-            self.events.progressed.emit(None)
-        if future is not None:
-            future.cancel()
+        class_name = self._halt()
+        if class_name:
+            note_over(self._session, Work.ADAPT, class_name)
 
     def use(self, listed: "Listed") -> None:
         """Work on the class at hand with a saved adapter: an older version, or one of another case."""
@@ -241,12 +265,26 @@ class Adapting:
         self._listing.ask(self._workshop.library.list, self._listed, self._fail)
 
     def close(self) -> None:
-        """Stop everything; saved adapters stay."""
-        self.cancel()
+        """Stop everything; saved adapters stay, and training that is under way counts as interrupted."""
+        self._halt()
         self._forget_ahead()
         self._examples.changed.disconnect(self._prepare)
-        self._loading.forget()
-        self._listing.forget()
+        for question in (self._restoring, self._listing, *self._loading.values()):
+            question.forget()
+
+    def _halt(self) -> str:
+        """End training at once, and return the class that was being learned."""
+        class_name, future = self.learning, self._future
+        self._future = None
+        if self._lesson is not None:
+            self._lesson = None
+            self.events.progressed.emit(None)
+        if future is not None:
+            future.cancel()
+        return class_name
+
+    def _loader(self) -> Latest:
+        return Latest(self._workshop.device, self._workshop.dispatch, priority=Priority.VISIBLE)
 
     def _prepare(self) -> None:
         """Make altered copies of the slices that were marked, behind everything else."""
@@ -281,6 +319,7 @@ class Adapting:
         self.events.progressed.emit(None)
         error = None if done.cancelled() else done.exception()
         if error is not None:
+            note_over(self._session, Work.ADAPT, lesson.class_name)
             self._fail(error)
         elif lesson.listed is not None:
             self._learned[lesson.class_name] = frozenset(each.plane for each in lesson.slices)
@@ -295,10 +334,10 @@ class Adapting:
 
     def _restore(self) -> None:
         """Take up what the session was worked on with before."""
-        noted = dict(self._session.noted_adapters())
+        noted = noted_adapters(self._session)
         if noted:
             task = partial(_find_fitting, self._base, self._workshop.library, noted)
-            self._loading.ask(task, self._restored, self._fail)
+            self._restoring.ask(task, self._restored, self._fail)
 
     def _restored(self, found: dict[str, InUse]) -> None:
         self._in_use = {**found, **self._in_use}
@@ -307,12 +346,14 @@ class Adapting:
 
     def _load(self, class_name: str, digest: str, *, on: bool) -> None:
         task = partial(_load, self._base, self._workshop.library, digest, on)
-        self._loading.ask(task, partial(self._put, class_name), self._fail)
+        loading = self._loading.setdefault(class_name, self._loader())
+        loading.ask(task, partial(self._put, class_name), self._fail)
 
     def _put(self, class_name: str, known: InUse) -> None:
         self._in_use[class_name] = known
-        if not self._session.read_only:
-            self._session.note_adapter(class_name, known.listed.digest, on=known.on)
+        note_adapter(self._session, class_name, known.listed.digest, on=known.on)
+        if class_name != self.learning:  # only now, so that an adapter that is not in use yet is not forgotten
+            note_over(self._session, Work.ADAPT, class_name)
         self._apply()
         self.events.in_use_changed.emit()
 

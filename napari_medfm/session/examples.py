@@ -13,6 +13,7 @@ from napari_medfm.errors import MedfmError
 from napari_medfm.session.labelled import LabelledSlice, labelled_slices
 from napari_medfm.session.lessons import picture_of
 from napari_medfm.session.live import LiveSegmentation
+from napari_medfm.session.notes import note_left_out, noted_left_out
 from napari_medfm.session.patches import overlap
 from napari_medfm.session.questions import View
 from napari_medfm.session.session import AnnotationSession
@@ -69,7 +70,8 @@ class Earlier:
 class Examples:
     """Which slices of a session a model learns a class from.
 
-    All of them that were marked for the class, but those that are left out. To be used from the session's thread.
+    All of them that were marked for the class, but those that are left out, which the session notes. To be used from
+    the session's thread.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ class Examples:
         self._fetching = Latest(files, dispatch)
         self._library = library
         self._earlier: tuple[Earlier, ...] = ()
-        self._left_out: set[tuple[str, Plane | Path]] = set()
+        self._left_out = noted_left_out(session)
         self._items: tuple[Example, ...] = ()
         self.class_name = ""
         events = session.events
@@ -150,12 +152,13 @@ class Examples:
     def choose(self, class_name: str) -> None:
         """Turn to a class; an empty name is none."""
         self.class_name = class_name
-        self._earlier = ()
+        self._earlier = self._items = ()
         self._list()
         self.fetch()
 
     def fetch(self) -> None:
         """Look for slices of earlier images."""
+        self._fetching.forget()
         encoder, image = self._live.predictor.spec.encoder_digest, self._session.fingerprint
         name, folder = self.class_name, self._library.folder
         if name:
@@ -163,7 +166,9 @@ class Examples:
 
     def leave_out(self, which: Plane | Path, left_out: bool = True) -> None:
         """Learn from a slice no longer, or again; those of earlier images are named by their files."""
-        (self._left_out.add if left_out else self._left_out.discard)((self.class_name, which))
+        name = which if isinstance(which, Plane) else which.name
+        (self._left_out.add if left_out else self._left_out.discard)((self.class_name, name))
+        note_left_out(self._session, self.class_name, name, left_out)
         self._items = tuple(replace(each, left_out=self._is_out(each.plane)) for each in self._items)
         self._earlier = tuple(replace(each, left_out=self._is_out(each.shelved.path)) for each in self._earlier)
         self.changed.emit()
@@ -184,12 +189,13 @@ class Examples:
     def _list(self, _what: object = None) -> None:
         known = {each.name for each in self._session.state.classes}
         found = labelled_slices(self._session, self.class_name) if self.class_name in known else ()
-        self._items = tuple(Example(each, self._is_out(each.plane)) for each in found)
+        before = {each.plane: each.picture for each in self._items}  # shown until the new ones are made
+        self._items = tuple(Example(each, self._is_out(each.plane), before.get(each.plane)) for each in found)
         self.changed.emit()
         self._draw(found)
 
     def _is_out(self, which: Plane | Path) -> bool:
-        return (self.class_name, which) in self._left_out
+        return (self.class_name, which if isinstance(which, Plane) else which.name) in self._left_out
 
     def _show_earlier(self, found: "tuple[Shelved, ...]") -> None:
         self._earlier = tuple(Earlier(each, self._is_out(each.path)) for each in found)

@@ -1,9 +1,10 @@
 """Filling slices with what an adapted model finds, and where to look next."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal, SignalGroup
 
@@ -14,6 +15,7 @@ from napari_medfm.session.growth import Origin
 from napari_medfm.session.labelled import held_planes, labelled_slice
 from napari_medfm.session.lessons import FillProgress, FillTask, adapted_model, uncertainty
 from napari_medfm.session.live import LiveSegmentation
+from napari_medfm.session.notes import Undertaking, Work, note_begun, note_over
 from napari_medfm.session.proposals import Proposals
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane
@@ -31,7 +33,7 @@ class FillingEvents(SignalGroup):
     progressed : Signal(FillProgress or None)
         How far filling is; None when it ends, however it ends.
     suggested : Signal(tuple of Suggestion)
-        Where to look next, the most rewarding slice first.
+        Where to look next for the class at hand, the most rewarding slice first.
     mapped : Signal(Glimpse)
         How unsure the model is of the visible slice.
     failed : Signal(MedfmError)
@@ -47,7 +49,9 @@ class FillingEvents(SignalGroup):
 class Filling:
     """Proposes a class on slices that are not labelled, ranks them, and shows where the model is unsure.
 
-    To be used from the session's thread.
+    Filling goes on while another class is at hand. What was begun is noted in the session until nothing of it is
+    proposed any more: proposals are not journaled, and should the program end, it is offered to fill again. To be used
+    from the session's thread.
 
     Parameters
     ----------
@@ -74,12 +78,19 @@ class Filling:
         self._task: FillTask | None = None
         self._running: FillTask | None = None
         self._future: Future[None] | None = None
+        self._at_hand = ""
+        self._open: set[str] = set()
         self._filled: dict[Plane, Filled] = {}
         self._suggestions: tuple[Suggestion, ...] = ()
         self._cleaning = Latest(workshop.files, workshop.dispatch)
         self._ranking = Latest(workshop.files, workshop.dispatch)
         self._mapping = Latest(workshop.device, workshop.dispatch, priority=Priority.VISIBLE)
-        session.events.extent_changed.connect(self._rank)
+        self._links: tuple[tuple[Any, Callable[..., None]], ...] = (
+            (session.events.extent_changed, self._rank),
+            (proposals.changed, self._look_for_the_end),
+        )
+        for signal, slot in self._links:
+            signal.connect(slot)
 
     @property
     def busy(self) -> bool:
@@ -87,9 +98,19 @@ class Filling:
         return self._running is not None
 
     @property
+    def class_name(self) -> str:
+        """The class that was filled last, or is being filled; empty for none."""
+        return self._task.class_name if self._task is not None else ""
+
+    @property
     def suggestions(self) -> "tuple[Suggestion, ...]":
-        """Where to look next, the most rewarding slice first."""
-        return self._suggestions
+        """Where to look next for the class at hand, the most rewarding slice first."""
+        return self._suggestions if self.class_name == self._at_hand else ()
+
+    def turn_to(self, class_name: str) -> None:
+        """Let another class be at hand; filling goes on."""
+        self._at_hand = class_name
+        self.events.suggested.emit(self.suggestions)
 
     def fill(self, class_name: str, known: InUse, plane: Plane, reach: range | None = None) -> None:
         """Propose a class on slices that hold nothing of it and were not marked for it, in the background.
@@ -112,7 +133,7 @@ class Filling:
         SessionError
             The image is not open.
         """
-        self.cancel()
+        self._halt()
         view = replace(self._live.view(), predictor=known.predictor)
         every = self._session.volume.geometry.planes(plane.axis)
         planes = tuple(each for each in every if reach is None or each.index in reach)
@@ -124,13 +145,43 @@ class Filling:
         self._live.pause_background()
         self._live.show(plane)
         self._task = self._running = task
+        self._at_hand = class_name
+        self._open.add(class_name)
         self._filled = {}
+        self._ranking.forget()
+        self._suggest(())
+        span = None if reach is None else (reach.start, reach.stop)
+        note_begun(self._session, Undertaking(Work.FILL, class_name, plane, span))
         on_step = partial(self._told, task)
         self._future = self._workshop.device.submit_steps(task.steps(), priority=Priority.BACKGROUND, on_step=on_step)
         self._future.add_done_callback(lambda done: self._workshop.dispatch(partial(self._end, task, done)))
 
     def cancel(self) -> None:
-        """Stop filling; what is proposed stays."""
+        """Stop filling; what is proposed stays, and is ranked."""
+        self._halt()
+        self._rank()
+        self._look_for_the_end()
+
+    def map(self, known: InUse, plane: Plane) -> None:
+        """Work out how unsure the model is of a slice; `events.mapped` tells."""
+        view = replace(self._live.view(), predictor=known.predictor)
+        self._mapping.ask(partial(uncertainty, view, plane), self.events.mapped.emit, self._fail)
+
+    def forget_map(self) -> None:
+        """Tell no more how unsure the model is of the slice that was asked about last."""
+        self._mapping.forget()
+
+    def close(self) -> None:
+        """Stop everything; what is under way counts as interrupted."""
+        self._halt()
+        self._open.clear()
+        for question in (self._ranking, self._mapping):
+            question.forget()
+        for signal, slot in self._links:
+            signal.disconnect(slot)
+        self._links = ()
+
+    def _halt(self) -> None:
         future, self._future = self._future, None
         self._cleaning.forget()
         if self._running is not None:
@@ -139,24 +190,17 @@ class Filling:
         if future is not None:
             future.cancel()
 
-    def forget(self) -> None:
-        """Forget where to look next, such as when another class is at hand."""
-        self.cancel()
-        self._ranking.forget()
-        self._task, self._filled = None, {}
-        self._suggest(())
+    def _look_for_the_end(self, _what: object = None) -> None:
+        # Later: what is told here may be told in the middle of a change of the session.
+        self._workshop.dispatch(self._end_for_good)
 
-    def map(self, known: InUse, plane: Plane) -> None:
-        """Work out how unsure the model is of a slice; `events.mapped` tells."""
-        view = replace(self._live.view(), predictor=known.predictor)
-        self._mapping.ask(partial(uncertainty, view, plane), self.events.mapped.emit, self._fail)
-
-    def close(self) -> None:
-        """Stop everything."""
-        self.cancel()
-        for question in (self._ranking, self._mapping):
-            question.forget()
-        self._session.events.extent_changed.disconnect(self._rank)
+    def _end_for_good(self) -> None:
+        """Note that filling is over, where nothing waits to be accepted any more."""
+        for class_name in sorted(self._open):
+            pending = self._proposals.slices(class_name).values()
+            if not (self.busy and class_name == self.class_name) and not any(each.proposals for each in pending):
+                note_over(self._session, Work.FILL, class_name)
+                self._open.discard(class_name)
 
     def _told(self, task: FillTask, step: FillProgress | None) -> None:
         if step is not None:  # on the lane's thread
@@ -185,7 +229,13 @@ class Filling:
             self._finish()
             self._fail(error)
         else:
-            self._cleaning.ask(partial(task.clean, dict(self._filled)), partial(self._cleaned, task), self._fail)
+            clean = partial(task.clean, dict(self._filled))
+            self._cleaning.ask(clean, partial(self._cleaned, task), self._fail_to_clean)
+
+    def _fail_to_clean(self, error: BaseException) -> None:
+        self._finish()
+        self._rank()
+        self._fail(error)
 
     def _cleaned(self, task: FillTask, filled: "dict[Plane, Filled]") -> None:
         waiting = self._proposals.slices(task.class_name)
@@ -193,6 +243,7 @@ class Filling:
         self._filled |= filled
         self._finish()
         self._rank()
+        self._look_for_the_end()
 
     def _finish(self) -> None:
         self._running = self._future = None
@@ -210,7 +261,7 @@ class Filling:
 
     def _suggest(self, suggestions: "tuple[Suggestion, ...]") -> None:
         self._suggestions = suggestions
-        self.events.suggested.emit(suggestions)
+        self.events.suggested.emit(self.suggestions)
 
     def _fail(self, error: BaseException) -> None:
         self.events.failed.emit(worded(error))

@@ -218,9 +218,10 @@ def _confirm(
 ) -> SessionState:
     marks: Mapping[Extent, list[Plane]] = {Extent.ANNOTATED: [], Extent.NEGATIVE: []}
     for plane in planes:
-        there = members_on(state, voxels, class_name, plane)
-        for number in there:
+        for number in members_on(state, voxels, class_name, plane):
             state = transitions.alter(state, replace(state.objects[number], accepted=True))
+        # What lies inside the class is part of it, even where nothing of its own is left.
+        there = any(plane_mask(state, voxels, number, plane).any() for number in state.members(class_name))
         marks[Extent.ANNOTATED if there or plane in grown else Extent.NEGATIVE].append(plane)
     for extent, marked in marks.items():
         state = transitions.set_extent(state, class_name, marked, extent)

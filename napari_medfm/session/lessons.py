@@ -214,8 +214,7 @@ class FillTask:
         facts = adapted_model(self.view.predictor).adapter.facts
         geometry, every = self.view.volume.geometry, self._with_held(filled)
         spacing = (geometry.spacing[self.planes[0].axis], *geometry.plane_spacing(self.planes[0]))
-        parts = None if facts.scattered or facts.several else 1
-        return {each.plane: each for each in cleaned(every, spacing, parts=parts) if each.plane in filled}
+        return {each.plane: each for each in cleaned(every, spacing, parts=facts.parts) if each.plane in filled}
 
     def suggest(self, filled: "Mapping[Plane, Filled]") -> "tuple[Suggestion, ...]":
         """Return where to look next; needs no device."""

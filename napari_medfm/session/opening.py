@@ -3,12 +3,13 @@
 import json
 import logging
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import BaseFileLock, FileLock, Timeout
 
-from napari_medfm.errors import GeometryError, JournalBusyError, JournalError
+from napari_medfm.errors import GeometryError, JournalBusyError, JournalError, SessionError
 from napari_medfm.files import private_folder
 from napari_medfm.session.journal import Journal, move_aside, worded
 from napari_medfm.session.ledger import NO_STEP, Draft, Ledger
@@ -21,6 +22,22 @@ from napari_medfm.volume import Geometry, Volume
 from napari_medfm.volume.grids import grid_difference
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a session has of its journal.
+
+    Attributes
+    ----------
+    lock : BaseFileLock or None
+        Held by who writes; None if nothing can be changed.
+    looking : bool
+        Whether that is so because the person only wants to look.
+    """
+
+    lock: BaseFileLock | None
+    looking: bool = False
 
 
 def journal_path(fingerprint: str, folder: Path | None = None) -> Path:
@@ -76,9 +93,16 @@ def busy(path: Path) -> JournalBusyError:
     return JournalBusyError(path.name, reason, "Close the other window, then open the image again.")
 
 
+def refusal(path: Path, hold: Hold) -> SessionError:
+    """Return the error for writing to a journal that a session can only read."""
+    if hold.looking:
+        return SessionError(path.name, "this image is shown only, nothing can be changed", "Open it to annotate it.")
+    return busy(path)
+
+
 def create(
     volume: Volume, fingerprint: str, folder: Path | None, classes: tuple[ObjectClass, ...], annotator: str
-) -> tuple[Ledger, BaseFileLock]:
+) -> tuple[Ledger, Hold]:
     """Start the journal of an image that has none; see `AnnotationSession.create`."""
     check_classes(classes)
     path = journal_path(fingerprint, folder)
@@ -93,23 +117,23 @@ def create(
         with Journal.draft(path) as draft:
             Ledger(draft, VoxelStore(volume.shape), annotator=annotator).commit(birth)
         Journal.publish(path)
-        return _load(Journal.open(path), volume, annotator), lock
+        return _load(Journal.open(path), volume, annotator), Hold(lock)
     except BaseException:
         lock.release()
         raise
 
 
-def resume(volume: Volume, fingerprint: str, folder: Path | None, annotator: str) -> tuple[Ledger, BaseFileLock | None]:
+def resume(volume: Volume, fingerprint: str, folder: Path | None, annotator: str, *, look: bool) -> tuple[Ledger, Hold]:
     """Open the journal of an image; see `AnnotationSession.resume`."""
     path = journal_path(fingerprint, folder)
     if not path.is_file():
         raise JournalError(path.name, "does not exist", "Start a new session.")
-    lock = lock_journal(path)
+    lock = None if look else lock_journal(path)
     try:
         journal = Journal.open(path, writable=lock is not None)
         try:
             check_birth(journal, fingerprint, volume.geometry)
-            return _load(journal, volume, annotator), lock
+            return _load(journal, volume, annotator), Hold(lock, look)
         except BaseException:
             journal.close()
             raise
@@ -119,17 +143,17 @@ def resume(volume: Volume, fingerprint: str, folder: Path | None, annotator: str
         raise
 
 
-def close(ledger: Ledger, lock: BaseFileLock | None) -> None:
+def close(ledger: Ledger, hold: Hold) -> None:
     """Leave a journal so that it reopens quickly, and let others write it."""
     try:
-        if lock is not None:
+        if hold.lock is not None:
             ledger.tidy()
     except JournalError as error:  # nothing is lost: events are written, only checkpoints are not
         _log.warning("closing the journal: %s", error.reason)
     finally:
         ledger.journal.close()
-        if lock is not None:
-            lock.release()
+        if hold.lock is not None:
+            hold.lock.release()
 
 
 def check_grid(geometry: Geometry, expected: Geometry, name: str) -> None:

@@ -105,9 +105,10 @@ class Proposals:
         """Return what is proposed in a box: 0 where nothing is, else 1 to `LEVELS` by confidence."""
         values = np.zeros([part.stop - part.start for part in region], np.uint8)
         for slices in self._slices.values():
-            for pending in slices.values():
-                for proposal in pending.proposals:
-                    _draw(values, region, proposal)
+            for plane, pending in slices.items():
+                if len(region) == 2 or region[plane.axis].start <= plane.index < region[plane.axis].stop:
+                    for proposal in pending.proposals:
+                        _draw(values, region, proposal)
         return values
 
     def put(self, target: Target, found: Mapping[Plane, Sequence[Proposal]], origin: Origin) -> None:
@@ -145,7 +146,7 @@ class Proposals:
         """
         pending = self._slices.get(target, {}).get(plane)
         if pending is None:
-            raise SessionError(f"slice {plane.index}", "has no proposal", _FILL)
+            raise SessionError(f"slice {plane.index + 1}", "has no proposal", _FILL)
         self._accept(target, {plane: pending}, confirmed=(plane,), rest={})
 
     def accept_object(self, target: Target, plane: Plane, position: Position) -> None:
@@ -158,7 +159,7 @@ class Proposals:
         """
         found = self._at(target, plane, position)
         if found is None:
-            raise SessionError(f"slice {plane.index}", "has no proposal there", "Point at one.")
+            raise SessionError(f"slice {plane.index + 1}", "has no proposal there", "Point at one.")
         every = [each for pending in self._slices[target].values() for each in pending.proposals]
         part = next(frozenset(part) for part in parts_of(every) if found in part)
         self._accept_some(target, part.__contains__)

@@ -9,7 +9,6 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from filelock import BaseFileLock
 from numpy.typing import NDArray
 
 from napari_medfm.errors import MedfmError, SessionError
@@ -50,12 +49,12 @@ class AnnotationSession:
         Of that image.
     """
 
-    def __init__(self, volume: Volume, fingerprint: str, ledger: Ledger, lock: BaseFileLock | None) -> None:
+    def __init__(self, volume: Volume, fingerprint: str, ledger: Ledger, hold: opening.Hold) -> None:
         self.events = SessionEvents()
         self.volume = volume
         self.fingerprint = fingerprint
         self._ledger = ledger
-        self._lock = lock
+        self._hold = hold
         self._images = {volume.name: (fingerprint, volume)}
         self._owner = threading.get_ident()
         self._closed = False
@@ -92,11 +91,13 @@ class AnnotationSession:
         JournalBusyError
             Another session holds it.
         """
-        ledger, lock = opening.create(volume, fingerprint, folder, tuple(classes), annotator)
-        return cls(volume, fingerprint, ledger, lock)
+        ledger, hold = opening.create(volume, fingerprint, folder, tuple(classes), annotator)
+        return cls(volume, fingerprint, ledger, hold)
 
     @classmethod
-    def resume(cls, volume: Volume, fingerprint: str, folder: Path | None = None, *, annotator: str = "") -> Self:
+    def resume(
+        cls, volume: Volume, fingerprint: str, folder: Path | None = None, *, annotator: str = "", look: bool = False
+    ) -> Self:
         """Go on exactly where the last session of an image ended, however it ended.
 
         If another session writes the journal, this one is read-only and stays at what was
@@ -106,6 +107,8 @@ class AnnotationSession:
         ----------
         volume, fingerprint, folder, annotator
             As in `create`.
+        look : bool
+            Whether it shall be read-only in any case; others may write then.
 
         Raises
         ------
@@ -116,8 +119,8 @@ class AnnotationSession:
         GeometryError
             The image has the same voxels but lies elsewhere.
         """
-        ledger, lock = opening.resume(volume, fingerprint, folder, annotator)
-        return cls(volume, fingerprint, ledger, lock)
+        ledger, hold = opening.resume(volume, fingerprint, folder, annotator, look=look)
+        return cls(volume, fingerprint, ledger, hold)
 
     @staticmethod
     def exists(fingerprint: str, folder: Path | None = None) -> bool:
@@ -130,7 +133,7 @@ class AnnotationSession:
             return
         self._check_thread()
         self._closed = True
-        opening.close(self._ledger, self._lock)
+        opening.close(self._ledger, self._hold)
 
     def __enter__(self) -> Self:
         return self
@@ -192,13 +195,13 @@ class AnnotationSession:
 
     @property
     def read_only(self) -> bool:
-        """Whether every change is refused, because another session writes the journal."""
-        return self._lock is None
+        """Whether every change is refused: another session writes the journal, or nobody wants to."""
+        return self._hold.lock is None
 
     @property
     def message(self) -> str:
         """A sentence on why the session is read-only, else empty."""
-        return str(opening.busy(self.path)) if self.read_only else ""
+        return str(opening.refusal(self.path, self._hold)) if self.read_only else ""
 
     @property
     def can_undo(self) -> bool:
@@ -499,15 +502,13 @@ class AnnotationSession:
         """Make proposals voxels of accepted objects, in one step; see `napari_medfm.session.growth.accept`."""
         self._commit(growth.accept(self.state, self._ledger.voxels, target, chosen, origin, confirmed))
 
-    def note_adapter(self, class_name: str, digest: str, *, on: bool) -> None:
-        """Journal which adapter a class is worked on with from now on, and whether it is on; no undo step."""
-        facts = {"class": class_name, "adapter": digest, "on": on}
-        self._commit(Draft("adapter", "adapter", self.state, step=NO_STEP, facts=facts))
+    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Journal JSON values that are worth knowing later, see `napari_medfm.session.notes`; no undo step."""
+        self._commit(Draft(kind, kind, self.state, step=NO_STEP, facts=facts))
 
-    def noted_adapters(self) -> Mapping[str, tuple[str, bool]]:
-        """Return, by class, the digest of the adapter that was noted last, and whether it was on."""
-        notes = (json.loads(facts) for facts in self._ledger.journal.facts_of("adapter"))
-        return {note["class"]: (note["adapter"], note["on"]) for note in notes}
+    def notes(self, kind: str) -> list[Any]:
+        """Return everything that was noted of a kind, in order."""
+        return [json.loads(facts) for facts in self._ledger.journal.facts_of(kind)]
 
     def set_policy(self, policy: CommitPolicy) -> None:
         """Choose whose voxels may be taken from now on; no undo step."""
@@ -592,7 +593,7 @@ class AnnotationSession:
     def _check_writable(self) -> None:
         self._check_thread()
         if self.read_only:
-            raise opening.busy(self.path)
+            raise opening.refusal(self.path, self._hold)
         if self._closed:
             raise SessionError("session", "is closed", "Open the image again.")
 

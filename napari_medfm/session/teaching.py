@@ -9,10 +9,12 @@ from napari_medfm.session.adapting import Adapting, Workshop
 from napari_medfm.session.examples import Examples
 from napari_medfm.session.filling import Filling
 from napari_medfm.session.live import LiveSegmentation
+from napari_medfm.session.notes import Work
 from napari_medfm.session.proposals import Pending, Proposals
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.session.state import Extent, ObjectClass
 from napari_medfm.session.transitions import default_colour
+from napari_medfm.session.unfinished import Unfinished
 from napari_medfm.volume import Plane
 
 
@@ -32,6 +34,8 @@ class Teaching:
         Training, versions, and the switch.
     filling : Filling
         Other slices.
+    unfinished : Unfinished
+        What was interrupted when the program ended last.
     """
 
     session: AnnotationSession
@@ -39,6 +43,7 @@ class Teaching:
     examples: Examples
     adapting: Adapting
     filling: Filling
+    unfinished: Unfinished
 
     @classmethod
     def begin(
@@ -47,7 +52,8 @@ class Teaching:
         """Make what adapting needs around a session; the class at hand is that of the active object."""
         examples = Examples(session, live, workshop.files, workshop.dispatch, workshop.library)
         adapting = Adapting(session, live, examples, workshop)
-        teaching = cls(session, proposals, examples, adapting, Filling(session, live, proposals, workshop))
+        filling = Filling(session, live, proposals, workshop)
+        teaching = cls(session, proposals, examples, adapting, filling, Unfinished(session, adapting, filling))
         session.events.active_changed.connect(teaching.follow)
         teaching.follow(session.state.active)
         return teaching
@@ -58,10 +64,10 @@ class Teaching:
         return self.examples.class_name
 
     def choose(self, class_name: str) -> None:
-        """Turn to a class, unless training goes on."""
-        if class_name != self.class_name and not self.adapting.busy:
-            self.filling.forget()
+        """Turn to a class; what is being learned or filled goes on."""
+        if class_name != self.class_name:
             self.adapting.choose(class_name)
+            self.filling.turn_to(class_name)
 
     def follow(self, object_id: int | None) -> None:
         """Turn to the class of an object, if it has one."""
@@ -159,6 +165,24 @@ class Teaching:
             )
         self.filling.fill(self.class_name, known, plane, reach)
 
+    def go_on(self) -> None:
+        """Do again what was interrupted: learn from the chosen slices, or fill what is not labelled by now.
+
+        Raises
+        ------
+        MedfmError
+            It cannot be done any more, such as when the adapter is gone.
+        """
+        offer = self.unfinished.offer
+        if offer is None:
+            return
+        self.choose(offer.class_name)
+        if offer.work is Work.ADAPT:
+            self.adapting.adapt()
+        else:
+            self.fill(offer.plane or Plane(), None if offer.reach is None else range(*offer.reach))
+        self.unfinished.withdraw()
+
     def next_plane(self, after: Plane | None = None) -> Plane | None:
         """Return the slice where labelling is expected to bring most, or the next after a slice; None if unknown."""
         order = [each.plane for each in self.filling.suggestions]
@@ -169,5 +193,5 @@ class Teaching:
     def close(self) -> None:
         """Let go of the session; `proposals` and what is saved stay."""
         self.session.events.active_changed.disconnect(self.follow)
-        for part in (self.filling, self.adapting, self.examples):
+        for part in (self.unfinished, self.filling, self.adapting, self.examples):
             part.close()

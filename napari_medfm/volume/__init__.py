@@ -16,13 +16,16 @@ from napari_medfm.volume.formats import (
     write_volume,
 )
 from napari_medfm.volume.geometry import PLANE_NAMES, WHOLE, Geometry, Plane, Region, SourceGrid, array_geometry
+from napari_medfm.volume.labels import LABEL_ENDINGS, looks_like_labels
 from napari_medfm.volume.lattice import Lattice, LatticeRegion
 from napari_medfm.volume.lazy import is_lazy
 from napari_medfm.volume.orientation import EdgeLetters, edge_letters, rows_grow_upwards
 from napari_medfm.volume.volume import Volume
-from napari_medfm.volume.windows import PRESETS, Window, automatic_window, is_ct
+from napari_medfm.volume.windows import AUTOMATIC, PRESETS, Window, automatic_window, is_ct, named_window
 
 __all__ = [
+    "AUTOMATIC",
+    "LABEL_ENDINGS",
     "PLANE_NAMES",
     "PRESETS",
     "WHOLE",
@@ -43,6 +46,8 @@ __all__ = [
     "fingerprint",
     "is_ct",
     "is_lazy",
+    "looks_like_labels",
+    "named_window",
     "open_labels",
     "open_volume",
     "readable_suffixes",

@@ -7,7 +7,12 @@ from numpy.typing import NDArray
 
 from napari_medfm.errors import UnsupportedDataError
 
+LABEL_ENDINGS = ("_labels", "_label", "_seg", "_mask")
+"""What the names of label files add to those of their images."""
+
 _LARGEST = int(np.iinfo(np.uint32).max)
+_MOST_VALUES = 255  # what is called labels without being asked
+_PLATEAU = 0.6  # share of voxels in structures whose neighbour has the same value
 
 
 def as_labels(name: str, array: NDArray[Any], narrowest: type[np.unsignedinteger[Any]] = np.uint16) -> NDArray[Any]:
@@ -39,3 +44,23 @@ def as_labels(name: str, array: NDArray[Any], narrowest: type[np.unsignedinteger
     if array.dtype.kind == "f" and not np.array_equal(labels, array):
         raise UnsupportedDataError(name, "is no label map: it holds fractions", step)
     return labels
+
+
+def looks_like_labels(array: NDArray[Any]) -> bool:
+    """Whether voxels look like labels: whole numbers from 0 to 255 that stay the same from one voxel to the next.
+
+    Parameters
+    ----------
+    array : ndarray
+        Real values. Of an image, noise changes nearly every voxel that is not background; of labels, nearly none.
+    """
+    if array.dtype.kind not in "buif" or not array.size:
+        return False
+    if not (array.min() == 0 and 0 < array.max() <= _MOST_VALUES and np.array_equal(array, np.trunc(array))):
+        return False
+    if array.max() == 1:
+        return True
+    before, after = array[..., :-1], array[..., 1:]
+    drawn = (before > 0) | (after > 0)
+    same = np.count_nonzero(drawn & (before == after))
+    return bool(same > _PLATEAU * np.count_nonzero(drawn))

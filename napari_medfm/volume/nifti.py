@@ -83,6 +83,16 @@ def read_nifti(path: Path, choice: int | None = None, limit: int | None = None) 
     return Volume(array, replace(geometry, notes=notes), stem(path), _modality(path))
 
 
+def nifti_grid(path: Path) -> Geometry | None:
+    """Return where the voxels of a file lie, from its header alone; None if it cannot be told or there are several."""
+    try:
+        header = parse_header(path.name, first_bytes(path, HEADER_BYTES))
+        shape, _, _ = _select(path.name, read_content(path.name, header), None)
+        return _geometry(path, header, shape)
+    except VolumeError:
+        return None
+
+
 def write_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> Path:
     """Write a canonical array on the grid its geometry came from, read it again and compare.
 

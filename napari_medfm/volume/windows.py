@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from napari_medfm.volume.lazy import blocks
 from napari_medfm.volume.volume import Volume
 
+AUTOMATIC = "auto"
+"""Name of the window that suits the image."""
+
 _SAMPLE = 200_000  # voxels looked at when a window is chosen
 _PERCENTILES = (0.5, 99.5)
 _LARGEST = float(np.finfo(np.float64).max)
@@ -107,6 +110,11 @@ PRESETS: dict[str, Window] = {
     )
 }
 """Windows for CT, in HU."""
+
+
+def named_window(volume: Volume, name: str) -> Window:
+    """Return a preset by its name, or what suits the image if the name is `AUTOMATIC`."""
+    return automatic_window(volume) if name == AUTOMATIC else PRESETS[name]
 
 
 def automatic_window(volume: Volume) -> Window:

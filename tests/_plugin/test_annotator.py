@@ -86,6 +86,22 @@ def test_typing_a_name_does_not_press_keys(used_room):
     field.deleteLater()
 
 
+def test_enter_in_a_list_with_a_field_accepts_nothing(used_room):
+    room = used_room
+    room.click(ORGAN)
+    structure = room.panel.adapt.structure
+    structure.activateWindow()
+    structure.lineEdit().setFocus()
+    room.wait(lambda: structure.hasFocus() or structure.lineEdit().hasFocus())
+    assert is_typing()
+    structure.setEditText("liver")
+    QTest.keyClick(structure, Qt.Key.Key_Return)
+    assert room.session.state.object().class_name == "liver"
+    assert not room.session.state.object().accepted
+    assert room.told == []
+    room.canvas.widget.setFocus()
+
+
 def test_the_window_is_linked_to_the_contrast_if_one_says_so(used_room):
     room, layer = used_room, used_room.viewer.layers[0]
     limits = tuple(layer.contrast_limits)

@@ -1,7 +1,16 @@
 from dataclasses import replace
 
-from napari_medfm._qt.adapt_words import describe_licence, describe_readout, describe_training, describe_version
+import pytest
+
+from napari_medfm._qt.adapt_words import (
+    describe_licence,
+    describe_readout,
+    describe_training,
+    describe_unfinished,
+    describe_version,
+)
 from napari_medfm.adaptation import AdapterFacts, Listed, Progress, Readout
+from napari_medfm.session import Undertaking, Work
 
 READOUT = Readout("axial slice 7", 0.6123, 0.881, 4.0, 1.0)
 FACTS = AdapterFacts("liver", "compact", "b", "e", "p", "BSD-3-Clause", True, ("s",), False, False, True, 9, 1.0, 0)
@@ -24,8 +33,20 @@ def test_without_a_slice_to_try_it_on_that_is_said():
 
 def test_a_version_tells_its_structure_only_if_it_is_another(tmp_path):
     listed = Listed(tmp_path / "0002.safetensors", 2, replace(FACTS, readout=READOUT), "d")
-    assert describe_version(listed, "liver") == "version 2 · Dice 0.88"
-    assert describe_version(listed, "spleen") == "liver · version 2 · Dice 0.88"
+    assert describe_version(listed, "liver", "b") == "version 2 · Dice 0.88"
+    assert describe_version(listed, "spleen", "b") == "liver · version 2 · Dice 0.88"
+
+
+def test_a_version_of_another_model_names_it(tmp_path):
+    listed = Listed(tmp_path / "0002.safetensors", 2, replace(FACTS, readout=READOUT), "d")
+    assert describe_version(listed, "liver", "x") == "version 2 · Dice 0.88 · for compact"
+
+
+@pytest.mark.parametrize(("work", "word"), [(Work.ADAPT, "learns from the marked slices"), (Work.FILL, "filled again")])
+def test_what_was_interrupted_is_told_with_what_going_on_does(work, word):
+    text = describe_unfinished(Undertaking(work, "liver"))
+    assert "liver" in text
+    assert word in text
 
 
 def test_the_licence_of_the_base_is_told():

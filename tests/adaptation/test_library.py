@@ -1,9 +1,11 @@
 """Adapters as files."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from napari_medfm.adaptation import AdaptedModel, AdapterLibrary, read_adapter, read_facts, write_adapter
@@ -38,6 +40,16 @@ def test_older_versions_are_kept(tmp_path, adapter):
     assert library.list("liver") == ()
     paths[1].unlink()
     assert library.save(adapter).name == "0002.safetensors"
+
+
+def test_two_programs_that_save_at_once_get_a_version_each(tmp_path, adapter):
+    library = AdapterLibrary(tmp_path)
+    library.save(adapter)
+    with ThreadPoolExecutor(1) as other, FileLock(tmp_path / "disc" / "versions.lock"):
+        saved = other.submit(library.save, adapter)
+        write_adapter(adapter, tmp_path / "disc" / "0002.safetensors")
+        assert not saved.done()
+    assert saved.result().name == "0003.safetensors"
 
 
 def test_a_library_is_private(tmp_path, adapter):

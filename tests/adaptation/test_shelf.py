@@ -31,6 +31,14 @@ def test_slices_of_this_image_and_of_other_encoders_are_not_offered(support, tmp
     assert shelf.list("ring", encoder) == ()
 
 
+def test_structures_whose_folders_have_one_name_are_not_mixed_up(support, tmp_path):
+    shelf, encoder = SupportShelf(tmp_path), support.encoder_digest
+    for structure in ("\N{GREEK SMALL LETTER ALPHA}", "\N{GREEK SMALL LETTER BETA}"):
+        shelf.keep(structure, "image", support.slices[0], PICTURE)
+        assert len(shelf.list(structure, encoder)) == 1
+    assert shelf.list("structure", encoder) == ()
+
+
 def test_a_slice_that_is_labelled_anew_replaces_what_was_kept(support, tmp_path):
     shelf = SupportShelf(tmp_path)
     paths = {shelf.keep("disc", "image", support.slices[0], PICTURE) for _ in range(2)}

@@ -75,3 +75,18 @@ def test_a_bar_is_its_shape_between_three_slices(thing):
 def test_a_walk_in_3d_finds_a_bright_bar(annotator, thing):
     annotator.click(10)
     assert dice(propagation.walked(thing, annotator.clicks[10]), thing.truth) > 0.8
+
+
+def test_a_run_that_is_broken_off_has_seen_objects_of_every_part():
+    order = propagation.evenly(10)
+    assert sorted(order) == list(range(10))
+    assert order[:3] == [0, 8, 4]
+    assert all(place % 2 == 0 for place in order[:5])
+
+
+def test_a_question_that_was_answered_is_not_asked_again(annotator):
+    annotator.click(10)
+    answers = dict(annotator.predictor.answers)
+    annotator.propagate(10)
+    assert answers
+    assert annotator.predictor.answers == answers

@@ -15,23 +15,23 @@ from napari_medfm.models.backends.compact import load
 from napari_medfm.models.backends.random_walker import load as load_walker
 from napari_medfm.prompts import Point
 from napari_medfm.session import (
-    Adapting,
     AnnotationSession,
-    Examples,
     Extent,
-    Filling,
     LiveSegmentation,
     ObjectClass,
     Proposals,
+    Teaching,
+    Work,
     Workshop,
 )
+from napari_medfm.session.notes import noted_adapters
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane, Volume, Window, array_geometry
 from napari_medfm.workers import Lane
 
 SHAPE = (9, 72, 96)
-QUICK = Recipe(copies=1, head_steps=25, decoder_steps=3)
-TINY = Recipe(copies=0, head_steps=2, decoder_steps=0)
+QUICK = Recipe(copies=1, head_steps=25, decoder_steps=3, seconds=600)  # enough, however busy the machine is
+TINY = Recipe(copies=0, head_steps=2, decoder_steps=0, seconds=600)
 BRIGHT = ObjectClass("bright", (250, 200, 0))
 FINGERPRINT = "ef" * 32
 
@@ -65,9 +65,9 @@ class Room:
         self.live = LiveSegmentation(
             self.session, predictor, lane, window=Window("all", 0.0, 255.0), dispatch=dispatch, proposals=self.proposals
         )
-        self.examples = Examples(self.session, self.live, lane, dispatch, workshop.library)
-        self.adapting = Adapting(self.session, self.live, self.examples, workshop)
-        self.filling = Filling(self.session, self.live, self.proposals, workshop)
+        self.teaching = Teaching.begin(self.session, self.live, self.proposals, workshop)
+        self.examples, self.adapting = self.teaching.examples, self.teaching.adapting
+        self.filling = self.teaching.filling
         self.told, self.failures = [], []
         self.adapting.events.progressed.connect(self.told.append)
         for events in (self.adapting.events, self.filling.events, self.live.events):
@@ -90,7 +90,7 @@ class Room:
         self.settle(lambda: self.adapting.in_use is not None)
 
     def close(self):
-        for part in (self.filling, self.adapting, self.examples, self.live, self.proposals, self.session):
+        for part in (self.teaching, self.live, self.proposals, self.session):
             part.close()
 
 
@@ -111,7 +111,6 @@ def open_room(tmp_path, predictor, lane):
 
     def open_room(base=predictor, **options):
         rooms.append(Room(tmp_path, base, lane, **options))
-        rooms[-1].adapting.choose("bright")
         return rooms[-1]
 
     yield open_room
@@ -128,7 +127,6 @@ def room(open_room):
 def taught(tmp_path_factory, predictor, lane):
     """A room in which three slices were labelled and learned from."""
     room = Room(tmp_path_factory.mktemp("taught"), predictor, lane)
-    room.adapting.choose("bright")
     room.label(0, 4, 8)
     room.adapting.look(Plane(0, 2))
     glimpses = []
@@ -187,6 +185,18 @@ def test_a_slice_can_be_left_out(room):
     assert room.adapting.offered
 
 
+def test_what_is_left_out_stays_so_after_a_restart(open_room):
+    room = open_room()
+    room.label(0, 4, 8)
+    room.examples.leave_out(Plane(0, 4))
+    room.examples.leave_out(Plane(0, 8))
+    room.examples.leave_out(Plane(0, 8), False)
+    room.close()
+    again = open_room()
+    assert [each.plane.index for each in again.examples.chosen] == [0, 8]
+    assert again.session.undo_name != "left_out"
+
+
 def test_without_a_labelled_slice_there_is_nothing_to_learn(room):
     room.session.confirm_slice("bright", Plane(0, 3))
     with pytest.raises(AdapterError, match="mark it complete"):
@@ -216,7 +226,7 @@ def test_the_first_map_comes_while_training_goes_on(taught):
 def test_only_what_is_better_answers_by_itself(taught):
     known = taught.adapting.in_use
     assert known.on == known.listed.facts.readout.improved
-    assert taught.session.noted_adapters() == {"bright": (known.listed.digest, known.on)}
+    assert noted_adapters(taught.session) == {"bright": (known.listed.digest, known.on)}
 
 
 def test_one_switch_compares_both_on_the_same_click(taught):
@@ -287,9 +297,11 @@ def test_what_is_labelled_meanwhile_is_not_proposed_for(taught):
 
 def test_filling_that_is_stopped_keeps_what_is_there(taught):
     seen = []
-    taught.filling.events.progressed.connect(lambda step: (seen.append(step), taught.filling.cancel()))
+    progressed = taught.filling.events.progressed
+    stop = progressed.connect(lambda step: (seen.append(step), taught.filling.cancel()))
     taught.filling.fill("bright", taught.adapting.in_use, Plane(0, 2))
-    taught.settle()
+    taught.settle(lambda: taught.filling.suggestions)
+    progressed.disconnect(stop)
     assert len(taught.proposals.slices("bright")) == 1
     assert not taught.filling.busy
     taught.proposals.clear("bright")
@@ -360,6 +372,99 @@ def test_after_a_restart_the_adapter_is_in_use_again(open_room):
     other.adapting.use(next(each for each in other.adapting.versions if each.digest == digest))
     other.settle(lambda: other.live.predictor.adapters == (digest,))
     assert other.live.predictor.adapters == (digest,)
+
+
+def test_training_that_was_interrupted_is_offered_again_and_goes_on(open_room):
+    room = open_room()
+    room.label(0, 4, 8)
+    room.adapting.adapt(Recipe(copies=0, head_steps=5000, decoder_steps=0, seconds=600))
+    assert room.teaching.unfinished.offer is None
+    room.close()
+    again = open_room()
+    offer = again.teaching.unfinished.offer
+    assert (offer.work, offer.class_name) == (Work.ADAPT, "bright")
+    again.teaching.go_on()
+    assert again.adapting.learning == "bright"
+    assert again.teaching.unfinished.offer is None
+    again.adapting.cancel()
+    again.close()
+    assert open_room().teaching.unfinished.offer is None
+
+
+def test_filling_is_offered_again_until_nothing_is_proposed_any_more(open_room):
+    room = open_room()
+    room.label(0, 4, 8)
+    room.adapt(TINY)
+    room.teaching.fill(Plane(0, 2), range(1, 4))
+    room.settle()
+    room.close()
+    again = open_room()
+    offers = []
+    again.teaching.unfinished.changed.connect(lambda: offers.append(again.teaching.unfinished.offer))
+    assert again.teaching.unfinished.offer is None, "not before its adapter is back"
+    again.settle(lambda: again.adapting.in_use is not None)
+    assert (offers[-1].work, offers[-1].reach) == (Work.FILL, (1, 4))
+    again.teaching.go_on()
+    again.settle()
+    assert {plane.index for plane in again.proposals.slices("bright")} == {1, 2, 3}
+    again.proposals.clear("bright")
+    again.settle()
+    again.close()
+    last = open_room()
+    last.settle(lambda: last.adapting.in_use is not None)
+    assert last.teaching.unfinished.offer is None
+
+
+def test_an_offer_that_is_dismissed_does_not_come_back(open_room):
+    room = open_room()
+    room.label(0, 4, 8)
+    room.adapting.adapt(QUICK)
+    room.close()
+    again = open_room()
+    again.teaching.unfinished.dismiss()
+    assert again.teaching.unfinished.offer is None
+    again.close()
+    assert open_room().teaching.unfinished.offer is None
+
+
+def test_another_class_can_be_worked_on_while_one_is_learned(open_room):
+    room = open_room()
+    number = room.label(0, 4, 8)
+    room.adapting.adapt(QUICK)
+    room.teaching.name("dark")
+    room.session.add_object("dark")
+    assert (room.teaching.class_name, room.adapting.learning) == ("dark", "bright")
+    room.settle(lambda: room.adapting.known("bright") is not None)
+    room.adapting.choose("bright")
+    room.adapting.set_on(True)
+    room.adapting.choose("dark")
+    assert room.adapting.in_use is None
+    assert room.live.predictor.adapters == (), "what was learned answers for its class only"
+    room.session.set_active(number)
+    assert room.live.predictor.adapters == (room.adapting.in_use.listed.digest,)
+
+
+def test_filling_goes_on_while_another_class_is_at_hand(taught):
+    taught.session.set_active(1)
+    taught.filling.fill("bright", taught.adapting.in_use, Plane(0, 2))
+    taught.teaching.name("dark")
+    taught.session.add_object("dark")
+    taught.settle()
+    assert len(taught.proposals.slices("bright")) >= 5
+    assert taught.filling.suggestions == ()
+    taught.session.set_active(1)
+    taught.settle(lambda: taught.filling.suggestions)
+    taught.proposals.clear("bright")
+
+
+def test_choosing_another_model_while_training_is_told(open_room, predictor):
+    room = open_room()
+    room.label(0, 4, 8)
+    room.adapting.adapt(QUICK)
+    room.adapting.set_base(Predictor(load_walker(), MemoryStore(10**6)))
+    assert not room.adapting.busy
+    assert "another model was chosen" in str(room.failures.pop())
+    room.adapting.set_base(predictor)
 
 
 def test_an_adapter_of_another_model_is_refused_with_a_reason(taught, predictor):

@@ -253,6 +253,13 @@ def test_a_complete_slice_is_said_so_in_one_step(session, box_mask, answer):
     assert not session.state.object(number).accepted
 
 
+def test_what_lies_inside_a_class_makes_its_slice_annotated(session, box_mask):
+    paint(session, session.add_object("lesion"), 2, box_mask((4, 6), (5, 7)))
+    session.confirm_slice("organ", Plane(0, 2))
+    assert session.state.extent_of("organ", Plane(0, 2)) is Extent.ANNOTATED
+    assert not session.state.object(1).accepted
+
+
 def test_accepted_proposals_survive_reopening(session, proposals, box, reopen):
     put(proposals, "organ", box(2, (3, 8), (4, 9)))
     proposals.accept_slice("organ", Plane(0, 2))

@@ -230,7 +230,7 @@ class CompactModel:
 
     def trainable_decoder(self) -> "CompactDecoder":
         """Return a copy of the decoder. See `Adaptable`."""
-        return CompactDecoder(copy.deepcopy(self._network.decoder).float().requires_grad_())
+        return CompactDecoder(copy.deepcopy(self._network.decoder).float().requires_grad_(), self._fast)
 
     def with_decoder(self, tensors: Mapping[str, Tensor]) -> "CompactModel":
         """Return a model with the same encoder. See `Adaptable`."""
@@ -261,6 +261,7 @@ class CompactDecoder:
     """A `Decoder` as a `TrainableDecoder`; all of it moves."""
 
     module: Decoder
+    fast: bool = False
     cells: int = _CELLS
     batch: int = 2
 
@@ -270,8 +271,9 @@ class CompactDecoder:
         boxes = None if prompts.boxes is None else prompts.boxes * MAP_STRIDE
         places = (prompts.places + 0.5) * MAP_STRIDE - 0.5
         maps = prompt_maps(places, prompts.signs, boxes, known, self.cells, MAP_STRIDE)
-        logits, worth = self.module(features.contiguous(memory_format=torch.channels_last), maps)
-        return logits, torch.sigmoid(worth)
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.fast):
+            logits, worth = self.module(features.contiguous(memory_format=torch.channels_last), maps)
+        return logits.float(), torch.sigmoid(worth.float())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
