@@ -6,7 +6,7 @@ from typing import Any
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_medfm._napari.keys import CASE_KEYS, ViewerKeys
 from napari_medfm._plugin.annotator import Annotator
@@ -45,6 +45,7 @@ class ProjectDock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # all the height of the dock
         self.panel.new_requested.connect(self._ask_for_new)
         self.panel.open_requested.connect(self._ask_for_project)
         self.panel.add_requested.connect(self._ask_for_images)

@@ -176,6 +176,7 @@ class AdaptSection(Section):
 
     def _name(self, text: str) -> None:
         if self._teaching is not None:
+            self.structure.lineEdit().setModified(False)
             self.attempt(self._teaching.name, text)
             self._refresh()
 
@@ -220,7 +221,9 @@ class AdaptSection(Section):
         self._show_buttons()
 
     def _list_classes(self) -> None:
-        teaching = self._teaching
+        teaching, field = self._teaching, self.structure.lineEdit()
+        if teaching is not None and field.hasFocus() and field.isModified():
+            return  # somebody is typing a name
         names = [each.name for each in teaching.session.state.classes] if teaching is not None else []
         with signals_blocked(self.structure):
             self.structure.clear()
@@ -230,6 +233,7 @@ class AdaptSection(Section):
     def _show_examples(self) -> None:
         items = self._teaching.examples.items if self._teaching is not None else ()
         earlier = self._teaching.examples.earlier if self._teaching is not None else ()
+        place = self.pictures.horizontalScrollBar().value()
         with signals_blocked(self.pictures):
             self.pictures.clear()
             for example in items:
@@ -238,6 +242,7 @@ class AdaptSection(Section):
                 self.pictures.addItem(_as_earlier_item(each))
         self.pictures.setVisible(bool(items or earlier))
         self._fit_pictures()
+        self.pictures.horizontalScrollBar().setValue(place)
         self._show_buttons()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

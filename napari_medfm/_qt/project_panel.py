@@ -28,7 +28,7 @@ from napari_medfm.projects import Case, CaseStatus, Found, Progress, Selection, 
 
 _NARROWEST = 280
 _EVERY_MS = 5000
-_FEWEST_ROWS = 4
+_FEWEST_ROWS = 5
 _WIDTHS = {CaseColumn.NUMBER: 28, CaseColumn.STATUS: 88, CaseColumn.PEOPLE: 64}
 _STEPS = {
     Step.START: ("Start", "Take this case and open it"),
@@ -110,8 +110,8 @@ class ProjectPanel(QWidget):
         self.model.set_cases(())
         self.show_progress(None)
         self.set_open(None)
-        for part in (self.add, self.export, self.details, self.text, self.status, self.patient, self.annotator):
-            part.setEnabled(bool(name))
+        for part in (self.cases, self.add, self.export):
+            part.setVisible(bool(name))
 
     def set_cases(self, cases: Sequence[Case], progress: Progress) -> None:
         """Show the cases as they are now."""
@@ -236,24 +236,27 @@ class ProjectPanel(QWidget):
         self.export = CompactButton("Export\N{HORIZONTAL ELLIPSIS}", "Make a training set of the finished cases")
 
     def _lay_out(self) -> None:
+        self.cases = QWidget()  # what is needed most at the top: the dock may be low
+        parts = QVBoxLayout(self.cases)
+        parts.setContentsMargins(0, 0, 0, 0)
+        parts.setSpacing(5)
+        parts.addLayout(row(self.status, self.patient, self.annotator))
+        parts.addWidget(self.table, 1)
+        parts.addLayout(row(self.show_case, *self.steps.values()))
+        parts.addLayout(row(self.previous, self.next))
+        for part in (self.note, self.details, self.text):
+            parts.addWidget(part)
         body = QWidget()
         rows = QVBoxLayout(body)
         rows.setContentsMargins(6, 2, 6, 4)
         rows.setSpacing(5)
-        rows.addWidget(self.title)
-        rows.addLayout(row(self.new, self.open, self.add))
-        rows.addLayout(row(caption("Reader", self.name), self.name, stretch=1))
-        for part in (self.progress, self.adding, self.exporting, self.problems):
+        for part in (self.title, self.progress, self.adding, self.exporting, self.problems):
             rows.addWidget(part)
-        rows.addLayout(row(self.status, self.patient, self.annotator))
-        rows.addWidget(self.text)
-        rows.addWidget(self.table, 1)
-        rows.addLayout(row(self.previous, self.next))
-        rows.addWidget(self.details)
-        rows.addWidget(self.note)
-        rows.addLayout(row(self.show_case, *self.steps.values()))
-        rows.addWidget(self.export)
-        scroll = QScrollArea()  # the dock may be low: it stands below napari's own
+        rows.addWidget(self.cases, 1)
+        rows.addLayout(row(caption("Reader", self.name), self.name, stretch=1))
+        rows.addLayout(row(self.new, self.open))
+        rows.addLayout(row(self.add, self.export))
+        scroll = QScrollArea()
         scroll.setWidget(body)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)

@@ -14,22 +14,25 @@ from napari_medfm.cli.loading import (
     ModelName,
     Weights,
     WindowName,
+    check_model,
     check_window,
     choose_window,
-    load,
     open_image,
 )
+from napari_medfm.cli.spreading import Cluster, Jobs
 from napari_medfm.cli.terminal import UNUSABLE_INPUT, Flawed, Row, track
 from napari_medfm.errors import ProjectError
 from napari_medfm.files import atomic_write, atomic_write_bytes
 from napari_medfm.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_medfm.projects.gallery import Gallery
-    from napari_medfm.projects.searching import Candidate, Searched
+    from napari_medfm.projects.searching import Candidate, SearchOrder, Target
     from napari_medfm.volume import Volume
 
 
@@ -52,6 +55,8 @@ def search(  # noqa: PLR0913 - each argument is an option of the command
     weights: Weights = None,
     window: WindowName = "auto",
     choice: Choice = None,
+    jobs: Jobs = 1,
+    cluster: Cluster = "",
 ) -> list[Row]:
     """Search many images for regions that look like a lesion, and list them, the most alike first.
 
@@ -59,33 +64,59 @@ def search(  # noqa: PLR0913 - each argument is an option of the command
     what looks like it. The image of the lesion itself is left out. One bad image stops no other; leaves with 3 then.
     """
     from napari_medfm.inference import Predictor, WriteBehind, open_disk_store
-    from napari_medfm.projects.searching import Seen, find_targets, lesions_of, make_query, ranked, search
+    from napari_medfm.projects.model_choice import ModelChoice
+    from napari_medfm.projects.searching import SearchOrder, Seen, find_targets, lesions_of, make_query, ranked
     from napari_medfm.volume import fingerprint
 
     check_window(window)
-    volume, targets = open_image(image, choice), find_targets(where)
+    check_model(model, weights)
+    volume, targets, chosen = open_image(image, choice), find_targets(where), ModelChoice.of(model, weights)
     seen = Seen(volume, fingerprint(volume), choose_window(volume, window))
     masks = _masks(volume, seen.fingerprint, labels, objects or [])
     gallery = _gallery(where)
     with WriteBehind(open_disk_store()) as store:
-        predictor = Predictor(load(model, weights), store)
+        predictor = Predictor(chosen.load(), store)
         lesions = [one for mask in masks for one in lesions_of(seen, mask, list(Axis).index(axis))]
         query = make_query(lesions, predictor)
-        encoder = predictor.spec.encoder_digest
-        if gallery is not None:
-            query = query.without(gallery.refused(structure, encoder))
-        searched = list(track(filter(None, search(targets, query, predictor)), "Searching", len(targets)))
-    for each in searched:
-        if gallery is not None and each.target.case is not None and not each.problem:
-            gallery.keep(structure, encoder, each.target.case, each.candidates)
-    found = [one for each in searched for one in each.candidates if one.fingerprint != seen.fingerprint]
-    candidates = ranked(found, query)
-    return _told(searched, candidates, most, table, sheet)
+    encoder = predictor.spec.encoder_digest
+    if gallery is not None:
+        query = query.without(gallery.refused(structure, encoder))
+    found: list[Candidate] = []
+
+    def take(target: "Target", candidates: "list[Candidate]") -> None:
+        if gallery is not None and target.case is not None:
+            gallery.keep(structure, encoder, target.case, candidates)
+        found.extend(each for each in candidates if each.fingerprint != seen.fingerprint)
+
+    problems = _carry_out([SearchOrder(target, query, chosen) for target in targets], take, jobs, cluster)
+    rows = _told(ranked(found, query), most, table, sheet)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise Flawed(rows, UNUSABLE_INPUT)
+    return rows
 
 
-def _told(
-    searched: "list[Searched]", candidates: "list[Candidate]", most: int, table: Path | None, sheet: Path | None
-) -> list[Row]:
+def _carry_out(
+    orders: "list[SearchOrder]", take: "Callable[[Target, list[Candidate]], None]", jobs: int, cluster: str
+) -> list[str]:
+    """Search all images, give away what is found in each as it comes, and return what went wrong."""
+    from napari_medfm.projects.searching import search_order
+    from napari_medfm.spreading import spread, warning_about
+
+    if cluster and (warning := warning_about(cluster)):
+        typer.echo(warning, err=True)
+    problems = []
+    for outcome in track(spread(search_order, orders, jobs=jobs, cluster=cluster), "Searching", len(orders)):
+        if outcome.problem:
+            problems.append(outcome.problem)
+        else:
+            take(orders[outcome.number].target, outcome.result or [])
+    return problems
+
+
+def _told(candidates: "list[Candidate]", most: int, table: Path | None, sheet: Path | None) -> list[Row]:
+    """Write what was asked for, and return the best."""
     from napari_medfm.projects.contact_sheet import draw_sheet
 
     rows = [_row(place, each) for place, each in enumerate(candidates, start=1)]
@@ -98,11 +129,6 @@ def _told(
     if sheet is not None:
         picture = draw_sheet(candidates[:most])
         atomic_write(sheet, lambda path: picture.save(path, format="PNG"))
-    problems = [each for each in searched if each.problem]
-    for each in problems:
-        typer.echo(each.problem, err=True)
-    if problems:
-        raise Flawed(rows[:most], UNUSABLE_INPUT)
     return rows[:most]
 
 

@@ -70,7 +70,8 @@ class FeatureMap:
 
     def _edges(self, edges: NDArray[Any], axis: int) -> Floats:
         """Pixels as cells, inside the map."""
-        return np.clip(np.asarray(edges, np.float32) / np.float32(self.cell[axis]), 0.0, self.features.shape[axis])
+        cells = np.asarray(edges, np.float32) / np.float32(self.cell[axis])
+        return np.asarray(np.clip(cells, 0.0, self.features.shape[axis]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,7 +255,8 @@ def _windows(extent: int, size: float, cell: float) -> NDArray[np.float64]:
 
 def _widened(edges: Floats, size: int) -> Floats:
     margin = np.maximum(1.0, _AROUND * (edges[:, 1] - edges[:, 0]))
-    return np.clip(np.stack((edges[:, 0] - margin, edges[:, 1] + margin), axis=1), 0.0, size - 1).astype(np.float32)
+    wider = np.stack((edges[:, 0] - margin, edges[:, 1] + margin), axis=1)
+    return np.asarray(np.clip(wider, 0.0, size - 1), dtype=np.float32)
 
 
 def _sums(integral: Floats, rows: Floats, columns: Floats) -> tuple[Floats, Floats]:

@@ -16,11 +16,13 @@ from scipy.ndimage import label
 
 from napari_medfm.adaptation import adaptable
 from napari_medfm.errors import ChoiceRequiredError, MedfmError, ProjectError, UnreadableFileError
-from napari_medfm.inference import Predictor, embed_plane, pixel_aspect, slice_image
+from napari_medfm.inference import Predictor, WriteBehind, embed_plane, open_disk_store, pixel_aspect, slice_image
 from napari_medfm.models.steps import finish
 from napari_medfm.projects.database import FILE
 from napari_medfm.projects.lookalikes import Box, FeatureMap, Floats, Query, Sight, Sighting, overlap
+from napari_medfm.projects.model_choice import ModelChoice
 from napari_medfm.projects.project import Project
+from napari_medfm.projects.sources import find_sources
 from napari_medfm.volume import (
     PRESETS,
     Plane,
@@ -30,6 +32,7 @@ from napari_medfm.volume import (
     find_images,
     fingerprint,
     is_ct,
+    looks_like_labels,
     open_volume,
 )
 
@@ -54,12 +57,34 @@ class Target:
         Which image, where there are several; None searches all of them.
     case : int or None
         Its id, in a project.
+    twin : bool
+        Whether another file has the same grid: then it may hold labels, which nothing is searched in.
     """
 
     path: Path
     title: str
     choice: int | None = None
     case: int | None = None
+    twin: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchOrder:
+    """One image to search, in plain values.
+
+    Attributes
+    ----------
+    target : Target
+        The image, or the file of several.
+    query : Query
+        What is looked for.
+    model : ModelChoice
+        By which the query was made.
+    """
+
+    target: Target
+    query: Query
+    model: ModelChoice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,6 +185,8 @@ class Searched:
 def find_targets(folder: Path) -> tuple[Target, ...]:
     """Return the cases of a project, or the images of a folder and of those inside it; or the one image.
 
+    Files that are labels by their name are left out.
+
     Raises
     ------
     ProjectError
@@ -172,10 +199,12 @@ def find_targets(folder: Path) -> tuple[Target, ...]:
         if not cases:
             raise ProjectError(folder.name, "has no case", "Add images: napari-medfm project add.")
         return tuple(Target(case.path, case.title, case.choice, case.id) for case in cases)
-    paths = find_images(folder) if folder.is_dir() else [folder]
-    if not paths:
+    if not folder.is_dir() or find_images(folder) == [folder]:
+        return (Target(folder, folder.name),)
+    sources = [each for each in find_sources(folder) if not each.labels]
+    if not sources:
         raise UnreadableFileError(folder.name, "holds no image", "Choose a folder with images, or a project.")
-    return tuple(Target(path, path.name) for path in paths)
+    return tuple(Target(each.path, each.label, each.choice, twin=each.twin) for each in sources)
 
 
 def lesions_of(image: Seen, mask: NDArray[np.bool_], axis: int = 0) -> tuple[Lesion, ...]:
@@ -253,6 +282,18 @@ def search_case(target: Target, query: Query, predictor: Predictor) -> list[Cand
         The image cannot be used.
     """
     return finish(search_case_steps(target, query, predictor))
+
+
+def search_order(order: SearchOrder) -> list[Candidate]:
+    """Do what `search_case` does, wherever the work is done.
+
+    Raises
+    ------
+    MedfmError
+        The image cannot be used, or the model is another one there.
+    """
+    with WriteBehind(open_disk_store()) as store:
+        return search_case(order.target, order.query, Predictor(order.model.load(), store))
 
 
 def search_case_steps(target: Target, query: Query, predictor: Predictor) -> Generator[None, None, list[Candidate]]:
@@ -338,6 +379,8 @@ def search_image_steps(
         As for `search_case`.
     """
     volume = image.volume
+    if target.twin and looks_like_labels(np.asarray(volume.array)):
+        return []
     places: list[tuple[Plane, Sighting]] = []
     for plane in volume.geometry.planes(query.sight.axis if volume.ndim == 3 else 0):
         spacing = volume.geometry.plane_spacing(plane)

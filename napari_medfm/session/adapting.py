@@ -13,7 +13,16 @@ from napari_medfm.inference import Predictor
 from napari_medfm.session.examples import ENOUGH, Examples
 from napari_medfm.session.lessons import Glimpse, Lesson, prepare_ahead
 from napari_medfm.session.live import LiveSegmentation
-from napari_medfm.session.notes import Undertaking, Work, note_adapter, note_begun, note_over, noted_adapters
+from napari_medfm.session.notes import (
+    Undertaking,
+    Work,
+    note_adapter,
+    note_begun,
+    note_learned,
+    note_over,
+    noted_adapters,
+    noted_learned,
+)
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane
 from napari_medfm.workers import Dispatch, Lane, Latest, Priority
@@ -124,7 +133,7 @@ class Adapting:
         self._base = live.predictor
         self._plane: Plane | None = None
         self._in_use: dict[str, InUse] = {}
-        self._learned: dict[str, frozenset[Plane]] = {}
+        self._learned = noted_learned(session)
         self._versions: tuple[Listed, ...] = ()
         self._lesson: Lesson | None = None
         self._future: Future[None] | None = None
@@ -322,7 +331,8 @@ class Adapting:
             note_over(self._session, Work.ADAPT, lesson.class_name)
             self._fail(error)
         elif lesson.listed is not None:
-            self._learned[lesson.class_name] = frozenset(each.plane for each in lesson.slices)
+            learned = self._learned[lesson.class_name] = frozenset(each.plane for each in lesson.slices)
+            note_learned(self._session, lesson.class_name, learned)
             self.refresh()
             readout = lesson.listed.facts.readout
             self._load(lesson.class_name, lesson.listed.digest, on=readout is not None and readout.improved)

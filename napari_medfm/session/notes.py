@@ -3,7 +3,7 @@
 A session that is read-only notes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
@@ -11,7 +11,7 @@ from typing import Any, Self
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane
 
-_ADAPTER, _LEFT_OUT, _WORK = "adapter", "left_out", "undertaking"
+_ADAPTER, _LEARNED, _LEFT_OUT, _WORK = "adapter", "learned", "left_out", "undertaking"
 
 
 class Work(Enum):
@@ -64,6 +64,17 @@ def note_adapter(session: AnnotationSession, class_name: str, digest: str, *, on
 def noted_adapters(session: AnnotationSession) -> dict[str, tuple[str, bool]]:
     """Return, by class, the digest of the adapter that was noted last, and whether it was on."""
     return {note["class"]: (note["adapter"], note["on"]) for note in session.notes(_ADAPTER)}
+
+
+def note_learned(session: AnnotationSession, class_name: str, planes: Iterable[Plane]) -> None:
+    """Note from which slices of this image a class was learned last."""
+    _note(session, _LEARNED, {"class": class_name, "planes": [_plane_to_json(plane) for plane in sorted(planes)]})
+
+
+def noted_learned(session: AnnotationSession) -> dict[str, frozenset[Plane]]:
+    """Return, by class, the slices that it was learned from last."""
+    notes = session.notes(_LEARNED)
+    return {note["class"]: frozenset(Plane(*plane) for plane in note["planes"]) for note in notes}
 
 
 def note_left_out(session: AnnotationSession, class_name: str, which: Plane | str, left_out: bool) -> None:

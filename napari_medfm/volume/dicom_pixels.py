@@ -20,7 +20,10 @@ PIXEL_FAULTS = (
 )
 """What pydicom and its codecs raise on damaged files."""
 
-_PACKAGES = {"JPEG 2000": "pylibjpeg-openjpeg", "JPEG": "pylibjpeg-libjpeg"}
+_PACKAGES = {"JPEG 2000": "pylibjpeg pylibjpeg-openjpeg", "JPEG": "python-gdcm"}
+_EXTENDED = "1.2.840.10008.1.2.4.51"  # lossy JPEG, of whose 12 bits GDCM decodes 8
+_GPL = "pylibjpeg pylibjpeg-libjpeg"
+_NONE_NEEDED = "pydicom"
 _MEASURED = frozenset({"CT", "MR", "PT", "NM"})
 """Modalities whose values mean something by themselves, however they are to be shown."""
 
@@ -37,18 +40,20 @@ def check_codecs(slices: Sequence[SliceHeader]) -> None:
         One of the two; the package that is missing is named with its command.
     """
     pixels, uids = import_module("pydicom.pixels"), import_module("pydicom.uid")
-    for syntax in {header.transfer_syntax for header in slices}:
+    for syntax, bits in {(header.transfer_syntax, header.kind[1]) for header in slices}:
         uid = uids.UID(syntax)
         name = series_name(slices)
         try:
-            available = not uid.is_compressed or pixels.get_decoder(uid).is_available
+            plugins = pixels.get_decoder(uid).available_plugins if uid.is_compressed else (_NONE_NEEDED,)
         except (NotImplementedError, ValueError) as error:
             reason = f"is stored in a way that is not read ({_words(uid)})"
             raise UnsupportedDataError(name, reason, "Export it uncompressed, or as JPEG 2000.") from error
-        if not available:
-            package = next((package for word, package in _PACKAGES.items() if word in uid.name), "pylibjpeg")
-            step = f'Install it with "pip install pylibjpeg {package}", or export the series uncompressed.'
-            raise UnsupportedDataError(name, f"needs the package {package} to decode {uid.name}", step)
+        deep = syntax == _EXTENDED and bits > 8
+        if not plugins or (deep and "pylibjpeg" not in plugins):
+            packages = next((packages for word, packages in _PACKAGES.items() if word in uid.name), "pylibjpeg")
+            packages, licence = (_GPL, " (under the GPL)") if deep else (packages, "")
+            step = f'Install it with "pip install {packages}"{licence}, or export the series uncompressed.'
+            raise UnsupportedDataError(name, f"needs the package {packages.split()[-1]} to decode {uid.name}", step)
 
 
 def check_copies(stack: Sequence[SliceHeader]) -> tuple[str, ...]:
@@ -162,7 +167,7 @@ def _stored(slices: Sequence[SliceHeader]) -> Iterator[NDArray[Any]]:
 def _of_one_file(slices: Sequence[SliceHeader]) -> Iterator[NDArray[Any]]:
     pixels = import_module("pydicom.pixels")
     frames = [header.frame or 0 for header in slices]
-    found = pixels.iter_pixels(slices[0].file, indices=frames)
+    found = pixels.iter_pixels(slices[0].file, indices=frames, decoding_plugin=_plugin(slices[0].transfer_syntax))
     for header in slices:
         try:
             values = np.asarray(next(found))
@@ -172,6 +177,15 @@ def _of_one_file(slices: Sequence[SliceHeader]) -> Iterator[NDArray[Any]]:
             raise UnreadableFileError(header.name, f"has damaged pixels ({in_brief(error)})", FETCH_AGAIN) from error
         _check_declared(header, values)
         yield values
+
+
+def _plugin(syntax: str) -> str:
+    """Return what decodes a syntax; empty for pydicom's choice, which for JPEG 2000 is GDCM, for no good reason."""
+    uid = import_module("pydicom.uid").UID(syntax)
+    if "JPEG 2000" not in uid.name:
+        return ""
+    plugins = import_module("pydicom.pixels").get_decoder(uid).available_plugins
+    return "pylibjpeg" if "pylibjpeg" in plugins else ""
 
 
 def _check_declared(header: SliceHeader, values: NDArray[Any]) -> None:

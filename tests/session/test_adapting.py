@@ -359,6 +359,7 @@ def test_after_a_restart_the_adapter_is_in_use_again(open_room):
     again = open_room()
     again.settle(lambda: again.adapting.in_use is not None)
     assert (again.adapting.in_use.listed.digest, again.adapting.in_use.on) == (digest, on)
+    assert not again.adapting.offered, "all of these slices were learned from"
     other = open_room(fingerprint="aa" * 32)
     other.settle(lambda: other.adapting.versions)
     assert other.adapting.in_use is None

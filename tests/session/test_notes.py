@@ -8,9 +8,11 @@ from napari_medfm.session import AnnotationSession, Undertaking, Work
 from napari_medfm.session.notes import (
     note_adapter,
     note_begun,
+    note_learned,
     note_left_out,
     note_over,
     noted_adapters,
+    noted_learned,
     noted_left_out,
     unfinished,
 )
@@ -55,6 +57,9 @@ def test_the_last_word_on_each_example_and_adapter_counts(session):
         note_left_out(session, "organ", Plane(0, 3), left_out)
         note_left_out(session, "organ", "earlier.safetensors", not left_out)
     assert noted_left_out(session) == {("organ", Plane(0, 3))}
+    for planes in ({Plane(0, 1)}, {Plane(0, 3), Plane(1, 2)}):
+        note_learned(session, "organ", planes)
+    assert noted_learned(session) == {"organ": {Plane(0, 3), Plane(1, 2)}}
     note_adapter(session, "organ", "a", on=True)
     note_adapter(session, "organ", "b", on=False)
     assert noted_adapters(session) == {"organ": ("b", False)}

@@ -7,7 +7,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom.pixels import decoders
-from pydicom.uid import MPEG2MPML, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import MPEG2MPML, JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless, RLELossless
 
 from napari_medfm.errors import (
     ChoiceRequiredError,
@@ -269,11 +269,48 @@ def test_compressed_slices_are_decoded(tmp_path):
     assert np.array_equal(packed.array, plain.array)
 
 
+@pytest.mark.parametrize("name", ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless"])
+def test_what_scanners_compress_is_decoded_without_a_package_under_the_gpl(tmp_path, monkeypatch, name):
+    for decoder in (decoders.JPEGLosslessDecoder, decoders.JPEGLosslessSV1Decoder, decoders.JPEGLSLosslessDecoder):
+        monkeypatch.delitem(decoder._available, "pylibjpeg", raising=False)
+    plain = open_volume(folder := write_series(tmp_path / "scan"))
+    for path in folder.iterdir():
+        compress(path, name)
+    assert np.array_equal(open_volume(folder).array, plain.array)
+
+
+def test_lossy_jpeg_of_8_bits_is_decoded_without_a_package_under_the_gpl(tmp_path, monkeypatch):
+    monkeypatch.delitem(decoders.JPEGBaseline8BitDecoder._available, "pylibjpeg", raising=False)
+    pixels = np.full((6, 5), 120, np.uint8)
+    bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "RescaleIntercept": 0, "PixelData": pixels.tobytes()}
+    folder = write_series(tmp_path / "scan", **bits)
+    for path in folder.iterdir():
+        compress(path, "JPEGBaselineProcess1")
+    assert np.abs(open_volume(folder).array - 120.0).max() <= 2
+
+
+def compress(path, name):
+    """Let GDCM write a slice again in the transfer syntax that it calls so."""
+    gdcm = pytest.importorskip("gdcm")
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, name)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(path))
+    assert writer.Write()
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
+
+
 @pytest.mark.parametrize(
     ("syntax", "decoder", "package"),
     [
-        (JPEG2000Lossless, decoders.JPEG2000LosslessDecoder, "pylibjpeg-openjpeg"),
-        (JPEGLSLossless, decoders.JPEGLSLosslessDecoder, "pylibjpeg-libjpeg"),
+        (JPEG2000Lossless, decoders.JPEG2000LosslessDecoder, "pylibjpeg pylibjpeg-openjpeg"),
+        (JPEGLSLossless, decoders.JPEGLSLosslessDecoder, "python-gdcm"),
+        (JPEGExtended12Bit, decoders.JPEGExtended12BitDecoder, "pylibjpeg pylibjpeg-libjpeg"),
     ],
 )
 def test_a_missing_decoder_names_its_package(tmp_path, monkeypatch, syntax, decoder, package):
@@ -284,8 +321,9 @@ def test_a_missing_decoder_names_its_package(tmp_path, monkeypatch, syntax, deco
         dataset.PixelData = pydicom.encaps.encapsulate([dataset.PixelData])
         dataset["PixelData"].is_undefined_length = True
     message = refusal(write_slices(tmp_path / "scan", datasets), UnsupportedDataError)
-    assert f"needs the package {package} to decode" in message
-    assert f"pip install pylibjpeg {package}" in message
+    assert f"needs the package {package.split()[-1]} to decode" in message
+    assert f'pip install {package}"' in message
+    assert ("GPL" in message) == (syntax == JPEGExtended12Bit)
 
 
 def test_video_compression_is_refused_by_name(tmp_path):
