@@ -101,15 +101,22 @@ def _entries(section):
 
 
 def _accept_file(file: Path) -> None:
-    """Choose a file in the dialog that is open."""
-    from qtpy.QtWidgets import QApplication, QFileDialog
+    """Type the name of a file into the dialog that is open, and press its button."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QLineEdit
 
-    driver.wait(lambda: any(isinstance(each, QFileDialog) for each in QApplication.topLevelWidgets()), LONGEST)
-    (dialog,) = [each for each in QApplication.topLevelWidgets() if isinstance(each, QFileDialog) and each.isVisible()]
-    dialog.setDirectory(str(file.parent))
-    dialog.selectFile(file.name)
-    dialog.accept()
-    driver.settle()
+    def shown() -> list[QFileDialog]:
+        return [each for each in QApplication.topLevelWidgets() if isinstance(each, QFileDialog) and each.isVisible()]
+
+    driver.wait(shown, LONGEST)
+    (dialog,) = shown()
+    field = dialog.findChild(QLineEdit)
+    field.selectAll()
+    QTest.keyClicks(field, str(file))
+    driver.settle(200)
+    QTest.mouseClick(dialog.findChild(QDialogButtonBox).buttons()[0], Qt.MouseButton.LeftButton)
+    driver.wait(lambda: not shown(), LONGEST)
 
 
 def measure(run: report.Run) -> None:
