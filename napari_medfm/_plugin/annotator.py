@@ -25,12 +25,13 @@ from napari_medfm._plugin.files import Files
 from napari_medfm._plugin.folding import Folding
 from napari_medfm._plugin.lookalikes import LookAlikes
 from napari_medfm._plugin.opening import Opening, Terms, identify
+from napari_medfm._plugin.steering import Steering
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm.errors import ChoiceRequiredError, MedfmError
 from napari_medfm.inference import EmbeddingProgress, Predictor
 from napari_medfm.session import AnnotationSession, LiveSegmentation, Propagating, Proposals, Teaching
-from napari_medfm.volume import Plane, Volume, Window
+from napari_medfm.volume import Volume
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.workers import Latest
 
@@ -73,7 +74,7 @@ class Annotator:
         self._images: dict[str, Image] = {}
         self._chosen: Image | None = None
         self._waiting: AnnotationSession | None = None
-        self._linked = False
+        self._steering = Steering(panel, self._current)
         self.case: Case | None = None
         self._model = ModelChoice(self._engine, panel, dispatch, self._use)
         self.opening = Opening(self._engine, panel, dispatch, self._opened)
@@ -81,20 +82,11 @@ class Annotator:
         self._intents = (
             (panel.image_selected, self._select_image),
             (panel.open_requested, self._ask_for_image),
-            (panel.window_selected, self._set_window),
-            (panel.contrast_linked, self._link_contrast),
-            (panel.plane_cycle_requested, self._cycle_planes),
             (panel.model_selected, self._model.choose),
             (panel.weights_chosen, self._model.choose_weights),
             (panel.download_requested, self._model.download),
             (panel.licence_agreed, self._model.agree),
-            (panel.tool_selected, self._select_tool),
-            (panel.sign_toggled, self._set_positive),
-            (panel.hover_toggled, self._set_hover),
-            (panel.jump_requested, self._jump),
             (panel.lookalikes_requested, self._find_lookalikes),
-            (panel.embed_all_requested, self._embed_all),
-            (panel.cancel_embedding_requested, self._pause),
             (panel.save_requested, self._ask_what_to_export),
             (panel.labels_import_requested, self._ask_for_labels),
             (panel.resume_answered, self.opening.answer),
@@ -114,6 +106,9 @@ class Annotator:
         """The chosen model, once it is loaded."""
         return self._model.predictor
 
+    def _current(self) -> Case | None:
+        return self.case
+
     def put_back(self) -> None:
         """Add the layers of the case that were removed from the viewer again."""
         if self.case is not None:
@@ -125,6 +120,7 @@ class Annotator:
         for signal, slot in self._intents:
             signal.disconnect(slot)
         self._folding.close()
+        self._steering.close()
         self.opening.stop()
         self._panel.unbind()
         self._activity.close()
@@ -161,8 +157,8 @@ class Annotator:
         if layer is not None and layer is not self._chosen:
             self._open(layer)
 
-    def _open(self, layer: Image, terms: Terms | None = None) -> None:
-        """Open a layer: beside the image that is open if it lies on its grid and is no case of a project."""
+    def _open(self, layer: Image) -> None:
+        """Open a layer: beside the image that is open if it lies on its grid, else on its own."""
         try:
             volume = volume_of(layer)
         except MedfmError as error:
@@ -170,22 +166,36 @@ class Annotator:
             return
         self._chosen = layer
         self._panel.set_images(tuple(self._images), layer.name)
-        if terms is None and self.case is not None and are_registered(volume, self.case.session.volume):
+        if self.case is not None and are_registered(volume, self.case.session.volume):
             self._reading.ask(partial(identify, volume), self._show_beside, self._failed)
             return
-        self._begin(volume, terms)
+        self._begin(volume)
 
     def _begin(self, volume: Volume, terms: Terms | None = None) -> None:
         self._close_case()
         self._panel.set_volume(volume, ready=False)
         self.opening.begin(volume, terms)
 
-    def open_alone(self, image: Volume | Image) -> None:
-        """Open an image, or its layer, as a case of its own, even where it lies on the grid of the one that is open."""
+    def open_alone(self, image: Volume | Image, terms: Terms | None = None) -> Image:
+        """Open an image, or its layer, as a case of its own, even on the grid of the one that is open.
+
+        Parameters
+        ----------
+        image : Volume or Image
+            What to open.
+        terms : Terms, optional
+            Of a project.
+
+        Returns
+        -------
+        Image
+            Its layer.
+        """
         layer = self._new_layer(image) if isinstance(image, Volume) else image
         self._chosen = layer
         self._panel.set_images(tuple(self._images), layer.name)
-        self._begin(volume_of(layer))
+        self._begin(volume_of(layer), terms)
+        return layer
 
     def _show_beside(self, known: tuple[Volume, str]) -> None:
         """Let the model see another image over the same labels."""
@@ -201,11 +211,13 @@ class Annotator:
             self._fail(error)
             return
         self.case.contrast.teardown()
-        self.case.contrast = Contrast(self._viewer, self._chosen, self._follow_contrast, linked=self._linked)
+        self.case.contrast = Contrast(
+            self._viewer, self._chosen, self._steering.follow_contrast, linked=self._steering.linked
+        )
         self.case.workspace.show_image(volume)
         self._panel.set_volume(volume)
         self._panel.set_window(self.case.live.window)
-        self._look()
+        self._steering.look()
 
     def _opened(self, session: AnnotationSession) -> None:
         self._waiting = session
@@ -216,7 +228,7 @@ class Annotator:
         """Let a model answer; a session that waits for one is shown."""
         if self.case is not None:
             self.case.use(predictor)
-            self._look()
+            self._steering.look()
         session, self._waiting = self._waiting, None
         if session is not None and self._chosen is not None:
             self._show_case(session, self._chosen, predictor)
@@ -226,7 +238,7 @@ class Annotator:
         lane, dispatch = self._engine.device, self._dispatch
         live = LiveSegmentation(session, predictor, lane, dispatch=dispatch, proposals=proposals)
         workspace = Workspace(self._viewer, layer, session, live, proposals, is_typing=is_typing)
-        contrast = Contrast(self._viewer, layer, self._follow_contrast, linked=self._linked)
+        contrast = Contrast(self._viewer, layer, self._steering.follow_contrast, linked=self._steering.linked)
         teaching = Teaching.begin(session, live, proposals, self._engine.workshop(dispatch))
         drawing = Latest(self._engine.files, dispatch)
         control = AdaptingControl(teaching, workspace, self._panel, drawing)
@@ -241,7 +253,7 @@ class Annotator:
         live.events.failed.connect(tell)
         live.events.progress.connect(self._show_progress)
         present(self.case, self._panel)
-        self._look()
+        self._steering.look()
         live.catch_up()
         self.lookalikes.arrived(self.case)
 
@@ -260,15 +272,6 @@ class Annotator:
         if case is not None:
             case.close()
 
-    def _look(self) -> None:
-        """Prepare the slice that is shown."""
-        plane = self._plane()
-        if self.case is not None and plane is not None:
-            self.case.live.show(plane)
-
-    def _plane(self) -> Plane | None:
-        return self.case.workspace.bridge.plane if self.case is not None else None
-
     def _on_removed(self) -> None:
         # Later: a viewer that closes removes its layers first, and then there is nobody to tell.
         self._dispatch(self._check_layers)
@@ -276,57 +279,9 @@ class Annotator:
     def _check_layers(self) -> None:
         self._missing(self.case is not None and not self.case.workspace.is_complete())
 
-    def _set_window(self, window: Window) -> None:
-        if self.case is not None:
-            self.case.live.set_window(window)
-            self.case.contrast.show(window)
-            self._look()
-
-    def _follow_contrast(self, window: Window) -> None:
-        if self.case is not None:
-            self.case.live.set_window(window)
-            self._panel.set_window(window)
-            self._look()
-
-    def _link_contrast(self, linked: bool) -> None:
-        self._linked = linked
-        if self.case is not None:
-            self.case.contrast.linked = linked
-            self.case.contrast.show(self.case.live.window)
-
-    def _cycle_planes(self) -> None:
-        if self.case is not None:
-            self.case.workspace.cycle_planes()
-
-    def _select_tool(self, tool: str) -> None:
-        if self.case is not None:
-            self.case.workspace.tools.select(tool)
-
-    def _set_positive(self, positive: bool) -> None:
-        if self.case is not None:
-            self.case.workspace.tools.set_positive(positive)
-
-    def _set_hover(self, on: bool) -> None:
-        if self.case is not None:
-            self.case.workspace.tools.set_hover(on)
-
-    def _jump(self, object_id: int) -> None:
-        if self.case is not None:
-            self.case.workspace.jump(object_id)
-
     def _find_lookalikes(self) -> None:
         if self.case is not None:
             self.lookalikes.ask(self.case)
-
-    def _embed_all(self) -> None:
-        plane = self._plane()
-        if self.case is not None and plane is not None:
-            self.case.live.embed_all(plane.axis, plane.index)
-
-    def _pause(self) -> None:
-        if self.case is not None:
-            self.case.live.pause_background()
-            self._look()
 
     def _show_progress(self, progress: EmbeddingProgress | None) -> None:
         if progress is None:
@@ -361,17 +316,10 @@ class Annotator:
         self.opening.stop()
         self._close_case()
 
-    def open_case(self, volume: Volume, terms: Terms) -> Image:
-        """Open an image of a project on its own, whatever is open, and return its layer."""
-        self.leave()  # first: layers of another image would lie over the new one
-        layer = self._new_layer(volume)
-        self._open(layer, terms)
-        return layer
-
     def reopen(self, layer: Image, terms: Terms) -> None:
         """Open the session of an image again on other terms, if it is the one that is open."""
         if layer is self._chosen:
-            self._open(layer, terms)
+            self.open_alone(layer, terms)
 
     def _ask_what_to_export(self) -> None:
         if self.case is not None:

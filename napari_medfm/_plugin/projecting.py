@@ -241,7 +241,7 @@ class ProjectControl:
         terms, before = self._terms(opened.case), self._layer
         self._opened = Opened(opened.case, opened.taken, terms)
         # By its number: names of files may be names of patients.
-        self._layer = annotator.open_case(replace(volume, name=opened.case.title), terms)
+        self._layer = annotator.open_alone(replace(volume, name=opened.case.title), terms)
         self._remove(before)
 
     def _unreadable(self, error: BaseException) -> None:

@@ -294,7 +294,8 @@ class AdaptSection(Section):
         busy = teaching is not None and teaching.adapting.busy
         count = len(teaching.examples.chosen) + len(teaching.examples.chosen_earlier) if teaching is not None else 0
         writable = teaching is not None and not teaching.session.read_only
-        self.adapt.setText(f"Adapt from {count} slice{'s' * (count != 1)}" if count else "Adapt")
+        # Beside the two other buttons there is no room for more.
+        self.adapt.setText(f"Adapt from {count} slice{'s' * (count != 1)}" if count and not busy else "Adapt")
         self.adapt.setEnabled(writable and not busy and teaching is not None and teaching.examples.positives > 0)
         self.adapt.setDefault(teaching is not None and teaching.adapting.offered)
         self.structure.setEnabled(writable)
