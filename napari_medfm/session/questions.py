@@ -125,7 +125,7 @@ class Question:
     def _decoded(self, embedding: ImageEmbedding) -> MaskPrediction:
         predictor, prompts = self.view.predictor, self.request.prompts
         click = prompts[0]
-        if self.near is None or not isinstance(click, Point):
+        if self.near is None or not isinstance(click, Point) or "box" not in predictor.spec.prompt_kinds:
             return predictor.decode(embedding, prompts, self._last)
         from napari_medfm.propagation import as_large_as
 
