@@ -39,11 +39,11 @@ from napari_medfm.prompts import MaskPrompt, Point, PromptSet
 from napari_medfm.propagation import (
     KeySlice,
     Scene,
+    as_large_as,
     beside,
     follow,
     gathered,
     interpolate,
-    like_its_neighbour,
     without_denied,
 )
 from napari_medfm.simulation import clicks_to, dice, dsc_auc, next_click, nsd
@@ -189,11 +189,11 @@ class Annotator:
         points = self.clicks[plane.index]
         if not drawn and not any(point.positive for point in points):
             return np.zeros_like(start)
-        answer = self.predictor.decode(self.embedding(plane), PromptSet((*drawn, *points)))
-        held = np.flatnonzero(self.found.any(axis=(1, 2)))
+        embedding, held = self.embedding(plane), np.flatnonzero(self.found.any(axis=(1, 2)))
         if drawn or len(points) > 1 or not held.size:
-            return answer.mask
-        return like_its_neighbour(answer, self.found[held[np.abs(held - plane.index).argmin()]]).mask
+            return self.predictor.decode(embedding, PromptSet((*drawn, *points))).mask
+        near = self.found[held[np.abs(held - plane.index).argmin()]]
+        return as_large_as(near, points[0], lambda prompts: self.predictor.decode(embedding, prompts)).mask
 
     def embedding(self, plane: Plane):
         return embed_plane(self.predictor, self.scene.volume, self.scene.fingerprint, self.scene.window, plane)

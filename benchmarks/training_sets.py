@@ -4,8 +4,10 @@ A robot user annotates hippocampi (msd_hippocampus_mr_3d: small MR volumes, two 
 the session API, slice by slice, and says how far it came: of every third volume only half is looked at, the rest is
 to be ignored. Volumes are taken in pairs as two visits of one patient, so that a division by case would be caught.
 The journals are then exported in every form there is, with a fifth of the patients held out; the target's own reader
-checks each; each is read again and compared with what was annotated. Volumes of other kinds (CT and MR with dozens of
-classes, a FLAIR image on an oblique grid; expert labels) go through every form as sets of one case.
+checks each; each is read again and compared with what was annotated. DICOM-SEG lies on a DICOM series, which the
+volumes become first: written slice by slice, values rounded to whole numbers; highdicom and dcmqi read the result.
+Volumes of other kinds (CT and MR with dozens of classes, a FLAIR image on an oblique grid; expert labels) go through
+the other forms as sets of one case. `--dicom-only` takes the experts' labels through DICOM-SEG and does nothing else.
 
 nnU-Net pins other packages than we use: `python3.11 -m venv NNUNET && NNUNET/bin/pip install nnunetv2`, then
 `--nnunet-python NNUNET/bin/python`. Without it the check by nnU-Net counts as not passed.
@@ -21,10 +23,13 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pydicom
 import report
 
 from napari_medfm.cli import exporting
@@ -43,10 +48,12 @@ from napari_medfm.export import (
     find_exporter,
     open_dataset,
 )
+from napari_medfm.export.segmentation import read_masks
 from napari_medfm.inference import MemoryStore, Predictor, open_lane
 from napari_medfm.models import load_model
 from napari_medfm.session import AnnotationSession, Extent, LiveSegmentation, ObjectClass
 from napari_medfm.volume import Volume, automatic_window, fingerprint, open_labels, open_volume
+from napari_medfm.volume.dicom import dicom_slices
 
 MANIFEST = Path(__file__).resolve().parents[2] / "shared" / "data" / "manifest.csv"
 DATASET = "msd_hippocampus_mr_3d"
@@ -55,8 +62,11 @@ CLASSES = (
     ObjectClass("anterior", (230, 90, 60), parent="hippocampus"),
     ObjectClass("posterior", (60, 120, 230), parent="hippocampus"),
 )
+EXPERT = tuple(replace(kind, parent=None) for kind in CLASSES[1:])
 PARTS = {"anterior": 1, "posterior": 2}
 OTHERS = ("example_ct.nii.gz", "example_mr_sm.nii.gz", "flair_ms.nii.gz")
+EMPTY = ("PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")
+EMPTY += ("ReferringPhysicianName", "Manufacturer")
 VOLUMES, QUICK = 24, 4
 _VERIFY = (
     "import sys; from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity;"
@@ -69,10 +79,17 @@ def measure(run: report.Run) -> None:
     count = QUICK if run.quick else run.options.volumes
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
+        if run.options.dicom_only:
+            chosen = enumerate(listed[:count])
+            experts = [partial(as_the_expert, case, f"person {number // 2}") for number, case in chosen]
+            check = check_dicom(experts, work, run)
+            run.n = len(check.identical)
+            return
         volumes, cases = annotate([(case.image, case.mask) for case in listed[:count]], work / "sessions", run)
         run.n = len(volumes)
         run.bar("volumes", len(volumes))
         checks = [check_form(exporter, cases, work, run) for exporter in map(find_exporter, READERS)]
+        checks.append(check_dicom(cases, work, run))
         if not run.quick:
             checks += [check for name in OTHERS for check in check_other(name, work, run)]
         run.bar("forms_that_pass_their_own_reader", statistics.fmean(each.passed for each in checks))
@@ -144,9 +161,8 @@ def check_form(exporter: Exporter, cases: Sequence[Callable[[], Case]], work: Pa
         meant, again = source(), found[entry.id]
         check.identical.append(np.array_equal(class_map(meant, plan), class_map(again, plan)))
         check.affine = max(check.affine, float(np.abs(meant.geometry.affine - again.geometry.affine).max()))
-    told = (
-        READERS[exporter.name](folder, cases, check.exported, run.options) if exporter.name in READERS else "no reader"
-    )
+    read = READERS.get(exporter.name, read_by_highdicom_and_dcmqi)
+    told = read(folder, cases, check.exported, run.options)
     check.passed = told == ""
     ignored = statistics.fmean(each.ignored for each in check.exported.counts)
     run.detail(
@@ -265,6 +281,96 @@ def read_by_itk(folder: Path, cases: object, exported: Exported, options: argpar
     return ""
 
 
+def check_dicom(cases: Sequence[Callable[[], Case]], work: Path, run: report.Run) -> Check:
+    series = [partial(on_a_series, case, work / "series" / str(number)) for number, case in enumerate(cases)]
+    return check_form(find_exporter("dicom_seg"), series, work, run)
+
+
+def as_the_expert(listed: Any, patient: str) -> Case:
+    volume = open_volume(listed.image)
+    return case_from_labels(volume, open_labels(listed.mask, volume), EXPERT, patient=patient)
+
+
+def on_a_series(case: Callable[[], Case], folder: Path) -> Case:
+    """Return a case whose image was written as a DICOM series and read again; the labels are the same."""
+    found = case()
+    (volume,) = found.images.values()
+    if not folder.exists():
+        write_series(volume, folder)
+    again = open_volume(folder)
+    assert again.shape == volume.shape
+    assert np.abs(again.geometry.affine - volume.geometry.affine).max() < 1e-5
+    return replace(found, images={"MR": again}, source=folder)
+
+
+def write_series(volume: Volume, folder: Path) -> None:
+    """Write a volume as MR slices along its first axis; values are rounded to whole numbers."""
+    lps = volume.geometry.affine[:3] * np.array([[-1], [-1], [1]])
+    step, down, across = lps[:, :3].T
+    sizes = float(np.linalg.norm(down)), float(np.linalg.norm(across))
+    study, series, frame = (pydicom.uid.generate_uid() for _ in range(3))
+    folder.mkdir(parents=True)
+    for number, plane in enumerate(np.round(np.asarray(volume.array)).astype(np.int16)):
+        made = pydicom.Dataset()
+        made.file_meta = pydicom.dataset.FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        made.SOPClassUID, made.SOPInstanceUID = pydicom.uid.MRImageStorage, pydicom.uid.generate_uid()
+        made.StudyInstanceUID, made.SeriesInstanceUID, made.FrameOfReferenceUID = study, series, frame
+        for name in EMPTY:
+            setattr(made, name, "")
+        made.PatientID, made.Modality, made.SeriesNumber, made.InstanceNumber = folder.name, "MR", 1, number + 1
+        made.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
+        made.Rows, made.Columns = plane.shape
+        made.SamplesPerPixel, made.PhotometricInterpretation, made.PixelRepresentation = 1, "MONOCHROME2", 1
+        made.BitsAllocated, made.BitsStored, made.HighBit = 16, 16, 15
+        made.PixelSpacing, made.SliceThickness = decimals(sizes), decimals([np.linalg.norm(step)])[0]
+        made.ImageOrientationPatient = decimals([*(across / sizes[1]), *(down / sizes[0])])
+        made.ImagePositionPatient = decimals(lps[:, 3] + number * step)
+        made.PixelData = plane.tobytes()
+        made.save_as(folder / f"{number:04d}.dcm", enforce_file_format=True)
+
+
+def decimals(values: Sequence[float]) -> list[float]:
+    return [float(f"{value:.10f}") for value in values]
+
+
+def read_by_highdicom_and_dcmqi(
+    folder: Path, cases: Sequence[Callable[[], Case]], exported: Exported, options: argparse.Namespace
+) -> str:
+    """Compare every object with its segment as highdicom reads it, and as dcmqi, which shares no code with it, does."""
+    for source, entry in zip(cases, exported.plan.entries, strict=True):
+        case, path = source(), folder / "segmentations" / f"{entry.id}.dcm"
+        volume = open_volume(folder / "images" / entry.id)
+        meant = [mask for thing in case.objects if (mask := case.object_mask(thing.id)).any()]
+        by_highdicom = read_masks(path, volume.geometry, dicom_slices(folder / "images" / entry.id, volume.geometry))
+        for found in (by_highdicom, read_by_dcmqi(path, volume)):
+            beyond = len(found) - len(meant)  # the last segment may hold what nobody decided
+            if beyond not in (0, 1) or not all(map(np.array_equal, meant, found)):
+                return f"{entry.id}: an object differs"
+    return ""
+
+
+def read_by_dcmqi(path: Path, volume: Volume) -> list[np.ndarray]:
+    """Return the segments of a file in order, each voxel where it lies in the patient."""
+    import dcmqi
+    import SimpleITK
+
+    found = []
+    with tempfile.TemporaryDirectory() as out:
+        converter = Path(dcmqi.__file__).parent / "bin" / "segimage2itkimage"
+        command = [converter, "--inputDICOM", path, "--outputDirectory", out, "--outputType", "nrrd", "-p", "s"]
+        subprocess.run(command, capture_output=True, check=True)
+        for number in range(1, len(list(Path(out).glob("*.nrrd"))) + 1):
+            image = SimpleITK.ReadImage(Path(out) / f"s-{number}.nrrd")
+            voxels = np.argwhere(SimpleITK.GetArrayFromImage(image))[:, ::-1]
+            direction = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
+            places = volume.geometry.to_voxel((voxels @ direction.T + image.GetOrigin()) * (-1, -1, 1))
+            mask = np.zeros(volume.shape, bool)
+            mask[tuple(np.rint(places).astype(int).T)] = True
+            found.append(mask)
+    return found
+
+
 READERS = {
     "nnunet": read_by_nnunet,
     "decathlon": read_by_monai,
@@ -290,6 +396,7 @@ def train(folder: Path, run: report.Run) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--volumes", type=int, default=VOLUMES)
     parser.add_argument("--minutes", type=float, default=3.0, help="of training on the result")
+    parser.add_argument("--dicom-only", action="store_true", help="experts' labels through DICOM-SEG, nothing else")
     parser.add_argument("--nnunet-python", default=sys.executable, help="a Python that has nnunetv2")
 
 

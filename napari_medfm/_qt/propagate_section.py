@@ -4,7 +4,7 @@ from qtpy.QtWidgets import QSpinBox, QWidget
 from superqt.utils import signals_blocked
 
 from napari_medfm._qt.buttons import CompactButton
-from napari_medfm._qt.section import Line, Section, Wiring, active_object, choice, row
+from napari_medfm._qt.section import Paragraph, Section, Wiring, active_object, choice, row
 from napari_medfm.errors import MedfmError
 from napari_medfm.session import AnnotationSession, Propagated, Propagating, Proposals, Reach
 from napari_medfm.volume import Plane
@@ -82,7 +82,7 @@ class PropagateSection(Section):
         self.most.setToolTip("Slices to a side at most; 0 goes on until the model is unsure")
         self.start = CompactButton("Propagate", "", hint="G")
         self.interpolate = CompactButton("Interpolate", "Fill the slices between those that are drawn, by shape alone")
-        self.state = Line(tip="Proposals lie in a layer of their own until they are accepted")
+        self.state = Paragraph(tip="Proposals lie in a layer of their own until they are accepted")
         self.accept = CompactButton("Accept", "Make all that is proposed of it its own; one undo", glyph="check")
         self.discard = CompactButton("Discard", "Propose nothing of it any more", glyph="delete")
         self.rows.addLayout(row(self.ways, self.most))

@@ -49,6 +49,9 @@ def adapt(  # noqa: PLR0913 - each argument is an option of the command
     ] = False,
     choice: Choice = None,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
+    seconds: Annotated[
+        float | None, typer.Option(min=1.0, help="Time that it may take; by default 20 for compact, 90 for others.")
+    ] = None,
 ) -> Row:
     """Teach a model a structure from a few labelled slices, and save what it learned.
 
@@ -63,7 +66,7 @@ def adapt(  # noqa: PLR0913 - each argument is an option of the command
     expert = open_labels(labels, volume) == value
     predictor = Predictor(adaptable(load(model, weights)), open_disk_store())
     support = _support(predictor, volume, expert, choose_window(volume, window), (structure, _numbers(slices)))
-    adaptation = Adaptation(adaptable(predictor.model), support, Recipe(seed=seed, mirrored=mirrored))
+    adaptation = Adaptation(adaptable(predictor.model), support, Recipe(seed=seed, mirrored=mirrored, seconds=seconds))
     adapter = _run(adaptation)
     write_adapter(adapter, output)
     return _row(adapter, output)

@@ -5,7 +5,7 @@ planes; knows nothing of sessions and writes into no label volume.
 """
 
 from napari_medfm.propagation.cleaning import keep_connected
-from napari_medfm.propagation.correcting import like_its_neighbour, without_denied
+from napari_medfm.propagation.correcting import as_large_as, without_denied
 from napari_medfm.propagation.crossing import Crossing, agree, cross
 from napari_medfm.propagation.following import follow, gathered
 from napari_medfm.propagation.keys import KeySlice, Stop, StopReason
@@ -24,13 +24,13 @@ __all__ = [
     "StopReason",
     "StopRules",
     "agree",
+    "as_large_as",
     "beside",
     "cross",
     "follow",
     "gathered",
     "interpolate",
     "keep_connected",
-    "like_its_neighbour",
     "propagate",
     "without_denied",
 ]

@@ -1,32 +1,44 @@
 """What a click says where an object is known on other slices."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt, label
 
 from napari_medfm.inference.proposals import Mask
 from napari_medfm.models import MaskPrediction
-from napari_medfm.prompts import Point, voxel_at
-from napari_medfm.propagation.stopping import overlap
+from napari_medfm.prompts import Box, Point, PromptSet, voxel_at
 
+_ALIKE = 0.5  # of the larger of two areas, that the smaller one is at least
 _HEART = 0.9  # of the greatest depth of a part
 
 
-def like_its_neighbour(prediction: MaskPrediction, near: Mask) -> MaskPrediction:
-    """Return the one of several answers to an ambiguous click that is most like the object on a slice nearby.
+def as_large_as(near: Mask, click: Point, ask: Callable[[PromptSet], MaskPrediction]) -> MaskPrediction:
+    """Answer a lone click on an object that is known on a slice nearby.
 
-    A lone click may mean a nucleus or the whole brain; on another slice that was said already.
+    Such a click may mean a nucleus or the whole brain; on another slice that was said already. An answer about as
+    large as the object there is believed. Else it is asked for again in a box as large as the object there, about
+    the click: the object need not overlap itself from slice to slice, so that where it lies there says little.
 
     Parameters
     ----------
-    prediction : MaskPrediction
-        Several candidates.
     near : ndarray of bool, (rows, columns)
-        The object on the nearest slice where it is known; where no candidate overlaps it, the best one stays.
+        The object on the nearest slice where it is known; not empty.
+    click : Point
+        On the object.
+    ask : callable
+        Answers prompts on the slice of the click.
     """
-    likeness = [overlap(mask, near) for mask in prediction.masks]
-    chosen = int(np.argmax(likeness)) if any(likeness) else prediction.best
-    one = slice(chosen, chosen + 1)
-    return MaskPrediction(prediction.masks[one], prediction.low_res[one], prediction.qualities[one])
+    prediction = ask(PromptSet((click,)))
+    areas = sorted((np.count_nonzero(prediction.mask), np.count_nonzero(near)))
+    if areas[0] >= _ALIKE * areas[1]:
+        return prediction
+    sides = [np.ptp(np.flatnonzero(near.any(axis=1 - axis))) + 1 for axis in (0, 1)]
+    row, column = (
+        (max(0.0, at - side / 2), min(float(size), at + side / 2 + 1))
+        for at, side, size in zip(click.position, sides, near.shape, strict=True)
+    )
+    return ask(PromptSet((Box(click.plane, (row[0], column[0]), (row[1], column[1])), click)))
 
 
 def without_denied(proposed: Mask, click: Point) -> Mask | None:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medfm.inference import Predictor, VolumePrediction, answer_steps, embed_plane, pixel_aspect
-from napari_medfm.models import MaskPrediction
+from napari_medfm.models import ImageEmbedding, MaskPrediction
+from napari_medfm.prompts import Point
 from napari_medfm.session.plans import Answering, authorship
 from napari_medfm.session.request import PredictionRequest
 from napari_medfm.session.session import AnnotationSession
@@ -76,7 +77,7 @@ class Question:
     previous : MaskPrediction, VolumePrediction or None
         The answer that is refined.
     near : ndarray of bool or None
-        The object on a slice nearby, (rows, columns), which tells what an ambiguous click means.
+        The object on a slice nearby, (rows, columns), which tells what a lone click means.
     """
 
     request: PredictionRequest
@@ -108,7 +109,7 @@ class Question:
         """Embed the slice, unless it is stored, and decode."""
         view = self.view
         embedding = embed_plane(view.predictor, view.volume, view.image, view.window, self.request.plane)
-        return self._meant(view.predictor.decode(embedding, self.request.prompts, self._last))
+        return self._decoded(embedding)
 
     def glimpse(self) -> MaskPrediction | None:
         """Decode if the slice is embedded already; None if not."""
@@ -119,14 +120,16 @@ class Question:
         embedding = predictor.lookup(key) if predictor.cached(key) else None
         if embedding is None:
             return None
-        return self._meant(predictor.decode(embedding, self.request.prompts, self._last))
+        return self._decoded(embedding)
 
-    def _meant(self, prediction: MaskPrediction) -> MaskPrediction:
-        if self.near is None or len(prediction.masks) == 1:
-            return prediction
-        from napari_medfm.propagation import like_its_neighbour
+    def _decoded(self, embedding: ImageEmbedding) -> MaskPrediction:
+        predictor, prompts = self.view.predictor, self.request.prompts
+        click = prompts[0]
+        if self.near is None or not isinstance(click, Point):
+            return predictor.decode(embedding, prompts, self._last)
+        from napari_medfm.propagation import as_large_as
 
-        return like_its_neighbour(prediction, self.near)
+        return as_large_as(self.near, click, lambda asked: predictor.decode(embedding, asked, self._last))
 
     @property
     def _last(self) -> MaskPrediction | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_medfm.errors import GeometryError, UnsupportedDataError, WriteError
 from napari_medfm.volume.dicom import DICOM_SUFFIXES, is_dicom, is_dicom_folder, read_dicom
+from napari_medfm.volume.dicom_labels import is_segmentation, read_segmentation_labels
 from napari_medfm.volume.geometry import Geometry
 from napari_medfm.volume.grids import grid_difference
 from napari_medfm.volume.images import IMAGE_SUFFIXES, read_image, read_label_image, write_image
@@ -87,8 +88,8 @@ def open_labels(path: str | PathLike[str], like: Volume, *, choice: int | None =
     Parameters
     ----------
     path : path
-        A NIfTI, NRRD or MetaImage file, whose axes may run differently from the image file's, or for
-        a picture a PNG or TIFF with its pixels in the same order.
+        A NIfTI, NRRD or MetaImage file, whose axes may run differently from the image file's; a DICOM-SEG file of
+        the series, whose segment k becomes label k; or for a picture a PNG or TIFF with its pixels in the same order.
     like : Volume
         The image.
     choice : int, optional
@@ -110,6 +111,8 @@ def open_labels(path: str | PathLike[str], like: Volume, *, choice: int | None =
     if path.name.lower().endswith(IMAGE_SUFFIXES):
         check_readable(path)
         return as_labels(path.name, read_label_image(path, like.geometry))
+    if path.is_file() and is_dicom(path) and is_segmentation(path):
+        return read_segmentation_labels(path, like.geometry)
     volume = open_volume(path, choice=choice)
     difference = grid_difference(like.geometry, volume.geometry)
     if difference is not None:

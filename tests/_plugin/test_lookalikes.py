@@ -13,6 +13,7 @@ from napari_medfm.pseudonyms import load_pseudonyms
 from napari_medfm.simulation import dice
 
 pytestmark = pytest.mark.qt
+CASES = "case 2", "case 3"
 
 
 @pytest.fixture
@@ -31,11 +32,13 @@ def titles(gallery):
     return [gallery.tiles.item(place).text() for place in range(gallery.tiles.count())]
 
 
-def begin(room, where):
+def begin(room, where, names):
+    """Search, and wait until something of all these images is shown."""
     room.panel.objects.alike.click()
     room.annotator.lookalikes.search(where)
     gallery = room.annotator.lookalikes.gallery
-    room.wait(lambda: gallery.status.text().startswith(("3 of 3", "4 of 4")) and gallery.tiles.count())
+    room.wait(lambda: gallery.status.text().startswith(("3 of 3", "4 of 4")))
+    room.wait(lambda: all(any(name in text for text in titles(gallery)) for name in names))
     return gallery
 
 
@@ -45,7 +48,7 @@ def keys(gallery):
 
 def test_the_gallery_leads_to_the_lesions_of_other_images(lesion, tmp_path):
     room = lesion
-    gallery = begin(room, write_scenes(tmp_path / "images"))
+    gallery = begin(room, write_scenes(tmp_path / "images"), ("b.nii.gz", "c.nii.gz"))
     assert "bad.nii.gz" in gallery.problems.text()
     assert {text.split("\n")[1][:8] for text in titles(gallery)[:2]} == {"b.nii.gz", "c.nii.gz"}, "the best of each"
     name = titles(gallery)[0].split("\n")[1][0]
@@ -68,7 +71,7 @@ def test_what_people_say_of_candidates_of_a_project_is_kept(lesion, tmp_path):
     room = lesion
     project = Project.create(tmp_path / "project")
     project.add(find_cases(write_scenes(tmp_path / "images"), load_pseudonyms()))
-    gallery = begin(room, project.folder)
+    gallery = begin(room, project.folder, CASES)
     (first, *_, last) = keys(gallery)
     gallery.tiles.setCurrentRow(0)
     gallery.accept_one.click()
@@ -79,7 +82,7 @@ def test_what_people_say_of_candidates_of_a_project_is_kept(lesion, tmp_path):
     structure = room.session.state.object().class_name or "lesion"
     kept = Gallery(project)
     room.wait(lambda: kept.candidates(structure, Verdict.REJECTED) and kept.candidates(structure, Verdict.ACCEPTED))
-    again = begin(room, project.folder)
+    again = begin(room, project.folder, CASES)
     assert any("✓" in text for text in titles(again)), "what was accepted is known"
     assert not any("case 1" in text for text in titles(again)), "its own image is left out"
 

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_medfm.models import MaskPrediction
 from napari_medfm.prompts import Point
-from napari_medfm.propagation import like_its_neighbour, without_denied
+from napari_medfm.propagation import as_large_as, without_denied
 from napari_medfm.volume import Plane
 
 MASK = np.zeros((20, 30), bool)
@@ -28,11 +30,45 @@ def test_a_click_near_the_outline_or_beside_or_for_it_denies_no_part(against):
     assert without_denied(MASK, against) is None
 
 
-def test_of_several_answers_the_one_like_the_next_slice_is_meant():
-    masks = np.stack([np.ones_like(MASK), MASK, np.zeros_like(MASK)])
-    prediction = MaskPrediction(masks, masks.astype(np.float32), np.array([0.9, 0.5, 0.1], np.float32))
-    chosen = like_its_neighbour(prediction, np.roll(MASK, 1, axis=0))
-    assert (chosen.mask == MASK).all()
-    assert chosen.quality == np.float32(0.5)
-    elsewhere = MaskPrediction(masks[1:], prediction.low_res[1:], prediction.qualities[1:])
-    assert (like_its_neighbour(elsewhere, ~MASK).mask == MASK).all()
+class Asked:
+    """Answers a lone click with one mask and a box with all of itself; notes what it was asked."""
+
+    def __init__(self, lone):
+        self.lone, self.prompts = lone, []
+
+    def __call__(self, prompts):
+        self.prompts.append(prompts)
+        mask, box = self.lone, prompts.box
+        if box is not None:
+            (top, left), (bottom, right) = ((int(at) for at in corner) for corner in (box.start, box.stop))
+            mask = np.zeros_like(MASK)
+            mask[top:bottom, left:right] = True
+        return MaskPrediction(mask[None], mask[None].astype(np.float32), np.array([0.5], np.float32))
+
+
+def test_an_answer_about_as_large_as_the_object_nearby_is_believed():
+    asked = Asked(np.roll(MASK, 6, axis=1))
+    assert (as_large_as(MASK, click(8, 13, positive=True), asked).mask == asked.lone).all()
+    assert len(asked.prompts) == 1
+
+
+@pytest.mark.parametrize("lone", [np.ones_like(MASK), np.zeros_like(MASK)])
+def test_another_answer_is_asked_for_again_as_large_as_the_object_nearby(lone):
+    near = np.zeros_like(MASK)
+    near[2:6, 4:10] = True
+    asked = Asked(lone)
+    found = as_large_as(near, click(12, 20, positive=True), asked).mask
+    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (10, 14, 17, 23)
+    assert asked.prompts[-1].points == (click(12, 20, positive=True),)
+
+
+@given(st.integers(0, 19), st.integers(0, 29))
+def test_wherever_the_click_is_the_box_lies_in_the_image_and_holds_it(row, column):
+    asked = Asked(np.zeros_like(MASK))
+    found = as_large_as(MASK, click(row, column, positive=True), asked).mask
+    box = asked.prompts[-1].box
+    assert found[row, column]
+    assert min(box.start) >= 0
+    assert box.stop[0] <= 20
+    assert box.stop[1] <= 30
