@@ -96,7 +96,7 @@ def busy(path: Path) -> JournalBusyError:
 def refusal(path: Path, hold: Hold) -> SessionError:
     """Return the error for writing to a journal that a session can only read."""
     if hold.looking:
-        return SessionError(path.name, "this image is shown only, nothing can be changed", "Open it to annotate it.")
+        return SessionError("this image", "is shown only, nothing can be changed", "Take its case to annotate it.")
     return busy(path)
 
 

@@ -1,6 +1,10 @@
 import multiprocessing
+import os
+import shutil
 import sqlite3
 import stat
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,3 +172,34 @@ def test_a_damaged_or_foreign_database_is_refused_and_kept(project, tmp_path):
 def test_a_case_that_is_not_there_is_named(project):
     with pytest.raises(ProjectError, match="case 99: is not in the project"):
         project.case(99)
+
+
+@pytest.fixture
+def nobody():
+    """Be somebody whom permissions bind, where the tests are run by root."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.fixture
+def closed_folder(nobody):
+    """Return a folder with a project in which nothing can be written any more."""
+    home = Path(tempfile.mkdtemp())
+    Project.create(home / "project")
+    for path in (*(home / "project").iterdir(), home / "project", home):
+        path.chmod(0o444 if path.is_file() else 0o555)
+    yield home
+    for path in (home, home / "project"):
+        path.chmod(0o755)
+    shutil.rmtree(home)
+
+
+def test_a_folder_that_nothing_can_be_written_to_is_told(closed_folder):
+    with pytest.raises(ProjectError, match="lies where nothing can be written"):
+        Project(closed_folder / "project").add([found(1, closed_folder)])
+    with pytest.raises(ProjectError, match="cannot be made"):
+        Project.create(closed_folder / "another")
