@@ -51,6 +51,7 @@ class Regions:
     def __init__(self, person: Person, walk: Walk, run: report.Run) -> None:
         self._person, self._walk, self._run = person, walk, run
         self._case, self._panel = person.case, person.panel
+        self.answered: list[bool] = []
 
     def choose(self, folder: Path) -> None:
         """Choose the model, agree to its licence, and choose the file of its weights, by mouse and keys."""
@@ -72,20 +73,28 @@ class Regions:
 
     def click(self) -> None:
         """Click in a region, and then near its border; each is one step, and undo takes it back."""
-        from napari_medfm.volume import Plane
+        from napari_medfm.volume import WHOLE, Plane
 
         person, panel, live = self._person, self._panel, self._case.live
         number = self._walk.begin("anything")
         person.press(panel.prompts.tools["point"])
-        heard, beat = [], Heartbeat()
+        idle = Heartbeat()
+        driver.settle(2000 if self._run.quick else 15000)
+        self._run.detail("heartbeats while nothing goes on", idle.stop())
+        heard, applied, beat = [], [], Heartbeat()
         live.events.preparing.connect(heard.append)
+        live.events.applied.connect(lambda number, plane, quality, seconds: applied.append(plane))
         middle = [size // 2 for size in self._case.session.volume.shape]
         places = (("in the middle", 0, middle), ("near a border", 1, [middle[0] // 5, *middle[1:]]))
         for name, axis, place in places[:1] if self._run.quick else places:
             plane = Plane(axis, place[axis])
             person.show(plane)
             where = plane.from_voxel(place)
+            steps, answers = len(self._case.session.history.done), len(applied)
             self._walk.prove(f"click in 3-D, {name}", lambda plane=plane, where=where: person.click(plane, where))
+            one_step = len(self._case.session.history.done) == steps + 1
+            self.answered.append(one_step and applied[answers:] == [WHOLE])
+            self._run.detail(f"VISTA3D, {name}: voxels taken", int((self._case.session.labels == number).sum()))
             person.picture(f"vista3d-{name.replace(' ', '-')}", panel.progress)
             box = self._case.session.state.answered_box(number)
             self._run.detail(
@@ -133,8 +142,8 @@ def measure(run: report.Run) -> None:
         regions.choose(folder)
         regions.click()
         desk.close()
-    run.n = len(walk.used)
-    run.bar("clicks_that_work", float(np.mean(list(walk.used.values()))))
+    run.n = len(regions.answered)
+    run.bar("clicks_answered_in_one_step", float(np.mean(regions.answered)))
     run.bar("clicks_undone_voxel_exactly", float(np.mean(list(walk.undone.values()))))
 
 

@@ -206,7 +206,7 @@ class Walk:
 
     def _damage(self, words: str) -> None:
         """Give the next tool something to do: a hole, an island."""
-        person, (plane, heart) = self._person, self._heart(ORGANS[2].label)
+        person, (plane, heart) = self._person, self._inside_liver()
         person.show(plane)
         if words.startswith("Fill holes in slices"):
             person.press(self._panel.prompts.tools["eraser"])
@@ -237,7 +237,7 @@ class Walk:
         driver.wait(lambda: not hand.busy, LONGEST)
 
     def _take_piece(self) -> None:
-        person, plane = self._person, self._heart(ORGANS[2].label)[0]
+        person, plane = self._person, self._inside_liver()[0]
         island = self._beside(plane)
         self._damage("piece")
         person.press(self._panel.edit.tools["piece"])
@@ -248,7 +248,7 @@ class Walk:
         """A ball at the rim of the liver that stays inside its class."""
         from napari_medfm._qt.objects_model import Column
 
-        person, edit, (plane, heart) = self._person, self._panel.edit, self._heart(ORGANS[2].label)
+        person, edit, (plane, heart) = self._person, self._panel.edit, self._inside_liver()
         liver = self.objects["liver"]
         person.type_into_cell(liver, Column.CLASS, "liver")
         driver.wait(lambda: self._case.session.state.objects[liver].class_name == "liver", LONGEST)
@@ -284,6 +284,17 @@ class Walk:
         depth = distance_transform_edt(self._truth[index] == label)
         row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
         return Plane(0, index), (float(row), float(column))
+
+    def _inside_liver(self):
+        """The place that lies deepest in the liver as it is labelled: the axial slice, and where on it."""
+        from scipy.ndimage import distance_transform_edt
+
+        from napari_medfm.volume import Plane
+
+        own = self._case.session.labels == self.objects["liver"]
+        depth = distance_transform_edt(np.pad(own, 1))[1:-1, 1:-1, 1:-1]
+        index, row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+        return Plane(0, int(index)), (float(row), float(column))
 
     def _beside(self, plane) -> tuple[float, float]:
         """The place on a slice that is farthest from every object, within the body."""
