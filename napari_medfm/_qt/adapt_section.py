@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QImage, QPixmap, QResizeEvent
-from qtpy.QtWidgets import QButtonGroup, QLabel, QListWidget, QListWidgetItem, QProgressBar, QSizePolicy, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QButtonGroup, QLabel, QListWidgetItem, QProgressBar, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
 from napari_medfm._qt.adapt_words import (
@@ -17,19 +16,17 @@ from napari_medfm._qt.adapt_words import (
     describe_version,
 )
 from napari_medfm._qt.buttons import CompactButton
+from napari_medfm._qt.example_list import ExampleList, as_pixmap
 from napari_medfm._qt.section import Line, Paragraph, Section, Wiring, caption, choice, row
 from napari_medfm.errors import MedfmError
-from napari_medfm.session import Earlier, Example, Extent, Teaching
+from napari_medfm.session import Extent, Teaching
 from napari_medfm.volume import Plane
 
 if TYPE_CHECKING:
     from napari_medfm.adaptation import Progress, Recipe
 
-_PICTURE = 56
 _CURVE_HEIGHT = 64
 _MARGINS = 8
-_SPARE = 4
-_NO_SLICE = "No slice is marked complete yet"
 
 
 class AdaptSection(Section):
@@ -89,7 +86,7 @@ class AdaptSection(Section):
 
     def show_curve(self, picture: NDArray[np.uint8]) -> None:
         """Show the curve of training, (rows, columns, 4)."""
-        self.curve.setPixmap(_pixmap(picture))
+        self.curve.setPixmap(as_pixmap(picture))
         self.curve.show()
 
     def curve_size(self) -> tuple[int, int]:
@@ -109,15 +106,7 @@ class AdaptSection(Section):
         self.slice_state = Line(
             tip="What is not labelled on a complete slice counts as background, elsewhere as unknown"
         )
-        self.pictures = QListWidget()
-        self.pictures.setViewMode(QListWidget.ViewMode.IconMode)
-        self.pictures.setFlow(QListWidget.Flow.LeftToRight)
-        self.pictures.setMovement(QListWidget.Movement.Static)
-        self.pictures.setWrapping(False)
-        self.pictures.setIconSize(QSize(_PICTURE, _PICTURE))
-        self.pictures.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.pictures.setAccessibleName("Slices to learn from")
-        self.pictures.setToolTip("Complete slices: untick one to leave it out, double-click to go there")
+        self.pictures = ExampleList()
         self.rows.addLayout(row(caption("Structure", self.structure), self.structure, stretch=1))
         self.rows.addWidget(self.complete)
         self.rows.addWidget(self.slice_state)
@@ -233,30 +222,8 @@ class AdaptSection(Section):
     def _show_examples(self) -> None:
         items = self._teaching.examples.items if self._teaching is not None else ()
         earlier = self._teaching.examples.earlier if self._teaching is not None else ()
-        place = self.pictures.horizontalScrollBar().value()
-        with signals_blocked(self.pictures):
-            self.pictures.clear()
-            for example in items:
-                self.pictures.addItem(_as_item(example))
-            for each in earlier:
-                self.pictures.addItem(_as_earlier_item(each))
-        self.pictures.setVisible(bool(items or earlier))
-        self._fit_pictures()
-        self.pictures.horizontalScrollBar().setValue(place)
+        self.pictures.show_examples(items, earlier)
         self._show_buttons()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave room below the pictures for a scroll bar if one is needed."""
-        super().resizeEvent(event)
-        self._fit_pictures()
-
-    def _fit_pictures(self) -> None:
-        shown, count = self.pictures, self.pictures.count()
-        sizes = [shown.visualItemRect(shown.item(number)) for number in range(count)]
-        wide = sum(size.width() for size in sizes) > shown.viewport().width()
-        bar = shown.horizontalScrollBar().sizeHint().height() if wide else 0
-        tallest = max((size.height() for size in sizes), default=_PICTURE)
-        shown.setFixedHeight(tallest + 2 * shown.frameWidth() + bar + _SPARE)
 
     def _show_slice(self, _what: object = None) -> None:
         """Say what is known of the slice in view, and what completing it would say."""
@@ -352,34 +319,3 @@ _EXTENTS = {
     Extent.ANNOTATED: "This slice: complete",
     Extent.NEGATIVE: "This slice: confirmed without it",
 }
-
-
-def _as_item(example: Example) -> QListWidgetItem:
-    labelled = example.labelled
-    item = _ticked(f"{labelled.plane.index + 1}" + ("" if labelled.is_positive else " none"), example.left_out)
-    item.setToolTip(labelled.title)
-    item.setData(Qt.ItemDataRole.UserRole, labelled.plane)
-    if example.picture is not None:
-        item.setIcon(QIcon(_pixmap(example.picture)))
-    return item
-
-
-def _as_earlier_item(earlier: Earlier) -> QListWidgetItem:
-    item = _ticked("earlier", earlier.left_out)
-    item.setToolTip(earlier.shelved.title)
-    item.setData(Qt.ItemDataRole.UserRole, earlier.shelved.path)
-    item.setIcon(QIcon(_pixmap(earlier.shelved.picture)))
-    return item
-
-
-def _ticked(text: str, left_out: bool) -> QListWidgetItem:
-    item = QListWidgetItem(text)
-    item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-    item.setCheckState(Qt.CheckState.Unchecked if left_out else Qt.CheckState.Checked)
-    return item
-
-
-def _pixmap(picture: NDArray[np.uint8]) -> QPixmap:
-    rows, columns, channels = picture.shape
-    layout = QImage.Format.Format_RGBA8888 if channels == 4 else QImage.Format.Format_RGB888
-    return QPixmap.fromImage(QImage(picture.tobytes(), columns, rows, channels * columns, layout))

@@ -25,6 +25,7 @@ from napari_medfm.errors import AdapterError
 from napari_medfm.inference import EmbeddingStore
 from napari_medfm.models import ImageEmbedding, PromptableModel
 from napari_medfm.models.adaptable import Adaptable, Look
+from napari_medfm.models.devices import is_out_of_memory
 from napari_medfm.simulation import dice
 
 _SETTLING = 1.0  # steps with the judged slice, in those without it
@@ -311,7 +312,9 @@ def _with_the_memory_there_is(training: HeadTraining | DecoderTraining, progress
     while True:
         try:
             return training.step(progress)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             if training.batch == 1:
                 step = "Close other programs that use the device, or set MEDFM_DEVICE to cpu and start again."
                 raise AdapterError("adapting", "needs more memory than the device has left", step) from error

@@ -65,3 +65,8 @@ def computes_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and _PROCESSORS.exists() and "avx512_bf16" in _PROCESSORS.read_text()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device had no memory left for what was asked; of the CPU PyTorch says so in words alone."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

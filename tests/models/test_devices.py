@@ -40,3 +40,12 @@ def test_a_cpu_computes_in_bfloat16_if_its_flags_say_so(tmp_path, monkeypatch, f
     assert devices.computes_bfloat16(torch.device("cpu")) == expected
     told.unlink()
     assert not devices.computes_bfloat16(torch.device("cpu"))
+
+
+def test_memory_that_does_not_suffice_is_told_from_other_faults():
+    with pytest.raises(RuntimeError) as none_left:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert devices.is_out_of_memory(none_left.value)
+    with pytest.raises(RuntimeError) as other:
+        torch.zeros(2) @ torch.zeros(3)
+    assert not devices.is_out_of_memory(other.value)
