@@ -67,7 +67,7 @@ def needed(keys: "Sequence[KeySlice]") -> "tuple[KeySlice, ...]":
 
 
 def mask_nearby(session: AnnotationSession, request: PredictionRequest) -> NDArray[np.bool_] | None:
-    """Return the object on the nearest slice that holds it, if a lone click is all that is known of it on its own.
+    """Return the object on the nearest other slice that holds it, if a lone click is all that is known on its own.
 
     None if more is known, or the object is on no slice.
     """
@@ -78,7 +78,8 @@ def mask_nearby(session: AnnotationSession, request: PredictionRequest) -> NDArr
     if box is None:
         return None
     across = box[plane.axis]
-    planes = (Plane(plane.axis, index) for index in sorted(range(across.start, across.stop), key=_distance(plane)))
+    others = (index for index in range(across.start, across.stop) if index != plane.index)
+    planes = (Plane(plane.axis, index) for index in sorted(others, key=_distance(plane)))
     masks = (session.object_mask(request.object_id, each) for each in islice(planes, _NEARBY))
     return next((mask for mask in masks if mask.any()), None)
 

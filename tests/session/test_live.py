@@ -219,7 +219,7 @@ def test_a_deleted_prompt_is_no_longer_refined_but_answered_anew(live, session, 
 def test_a_moved_prompt_is_followed_on_both_planes(live, session):
     here, there = Plane(0, 3), Plane(0, 8)
     click(live, here, 6.0)
-    click(live, here, 18.0)
+    click(live, here, 7.0)
     live.wait()
     live.move_prompt(1, Point(there, (10.0, 10.0)))
     live.wait()
