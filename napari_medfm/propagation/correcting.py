@@ -17,7 +17,8 @@ def as_large_as(near: Mask, click: Point, ask: Callable[[PromptSet], MaskPredict
     """Answer a lone click on an object that is known on a slice nearby.
 
     Such a click may mean a nucleus or the whole brain; on another slice that was said already. An answer about as
-    large as the object there is believed. Else it is asked for again in a box as large as the object there, about
+    large as the object there is believed, and so is the only one of a model without doubt. Else it is asked for
+    again in a box as large as the object there, about
     the click: the object need not overlap itself from slice to slice, so that where it lies there says little.
 
     Parameters
@@ -31,7 +32,7 @@ def as_large_as(near: Mask, click: Point, ask: Callable[[PromptSet], MaskPredict
     """
     prediction = ask(PromptSet((click,)))
     areas = sorted((np.count_nonzero(prediction.mask), np.count_nonzero(near)))
-    if areas[0] >= _ALIKE * areas[1]:
+    if len(prediction.masks) == 1 or areas[0] >= _ALIKE * areas[1]:
         return prediction
     sides = [np.ptp(np.flatnonzero(near.any(axis=1 - axis))) + 1 for axis in (0, 1)]
     row, column = (

@@ -43,7 +43,8 @@ class Asked:
             (top, left), (bottom, right) = ((int(at) for at in corner) for corner in (box.start, box.stop))
             mask = np.zeros_like(MASK)
             mask[top:bottom, left:right] = True
-        return MaskPrediction(mask[None], mask[None].astype(np.float32), np.array([0.5], np.float32))
+        both = np.stack([mask, ~mask])
+        return MaskPrediction(both, both.astype(np.float32), np.array([0.5, 0.1], np.float32))
 
 
 def test_an_answer_about_as_large_as_the_object_nearby_is_believed():
