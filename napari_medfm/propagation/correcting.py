@@ -18,8 +18,8 @@ def as_large_as(near: Mask, click: Point, ask: Callable[[PromptSet], MaskPredict
 
     Such a click may mean a nucleus or the whole brain; on another slice that was said already. An answer about as
     large as the object there is believed, and so is the only one of a model without doubt. Else it is asked for
-    again in a box as large as the object there, about
-    the click: the object need not overlap itself from slice to slice, so that where it lies there says little.
+    again in a box as large as the object there, about the click: the object need not overlap itself from slice to
+    slice, so that where it lies there says little.
 
     Parameters
     ----------
