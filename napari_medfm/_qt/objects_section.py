@@ -116,7 +116,7 @@ class ObjectsSection(Section):
         self.measure.setCheckable(True)
         self.copy = CompactButton("Copy table", "Copy all objects and what is measured of them, as CSV")
         self.alike = CompactButton("Find alike…", "Search other images for what looks like the chosen object")
-        self.rows.addLayout(row(self.measure, self.copy, self.alike))
+        self.rows.addLayout(row(self.measure, self.copy, self.alike, stretch=2))
         self._show_measures(False)
 
     def _show_measures(self, shown: bool) -> None:

@@ -42,7 +42,7 @@ def open_in(viewer, path):
 def test_the_manifest_is_valid_and_every_command_can_be_imported():
     manifest = PluginManifest.from_distribution("napari-medfm")
     manifest.validate_imports()
-    assert [widget.display_name for widget in manifest.contributions.widgets] == ["Annotate"]
+    assert [widget.display_name for widget in manifest.contributions.widgets] == ["Annotate", "Project"]
 
 
 def test_the_manifest_at_the_root_is_the_one_that_ships():

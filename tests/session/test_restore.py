@@ -64,7 +64,7 @@ def test_checkpoints_spare_the_replay_of_most_events(worked):
 def test_a_session_that_was_not_closed_is_the_same(worked, caplog):
     before = contents(worked)
     worked._ledger.journal.close()
-    worked._lock.release()
+    worked._hold.lock.release()
     assert replayed(worked, caplog) == (False, before)
 
 
@@ -128,6 +128,6 @@ def test_checkpoints_that_later_events_do_not_fit_are_done_without(worked, monke
         worked.redo()
         worked.undo()
     worked._ledger.journal.close()
-    worked._lock.release()
+    worked._hold.lock.release()
     monkeypatch.undo()
     assert replayed(worked, caplog) == (True, before)
