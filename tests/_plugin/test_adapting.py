@@ -13,9 +13,8 @@ from qtpy.QtWidgets import QScrollArea
 from napari_medfm._qt.adapt_words import NO_NEGATIVE
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm.adaptation import Recipe
-from napari_medfm.models import register_model
 from napari_medfm.session import Extent
-from napari_medfm.volume import Plane, Volume, array_geometry
+from napari_medfm.volume import Plane
 
 from .conftest import ORGAN
 
@@ -188,59 +187,3 @@ def test_training_can_be_stopped_and_cancelled(taught):
     press(section.use)
     taught.wait(lambda: adapting.in_use.listed.digest == first.digest and adapting.in_use.on)
     section.recipe = QUICK
-
-
-def test_what_was_learned_serves_the_next_case_and_what_was_interrupted_goes_on(taught, small_volume):
-    room, section, name = taught, taught.panel.adapt, taught.viewer.layers[0].name
-    first = taught.case.teaching.adapting.in_use.listed
-    section.recipe = Recipe(copies=0, head_steps=5000, decoder_steps=0, seconds=600)
-    press(section.adapt)
-    other = Volume(np.ascontiguousarray(small_volume.array[:, :44]), array_geometry((12, 44, 64), (3, 1, 1)), "next")
-    case = room.case
-    room.panel.image_selected.emit(room.add(other).name)
-    room.wait(lambda: room.case not in (None, case))
-    section.structure.setEditText("organ")
-    QTest.keyClick(section.structure.lineEdit(), Qt.Key.Key_Return)
-    room.wait(lambda: section.versions.count() == 2)
-    assert room.case.teaching.adapting.in_use is None
-    section.versions.setCurrentIndex(section.versions.findData(first))
-    press(section.use)
-    room.wait(lambda: room.case.live.predictor.adapters == (first.digest,))
-    press(room.panel.proposals.fill)
-    room.wait(lambda: room.panel.proposals.next.isEnabled())
-    case = room.case
-    room.panel.image_selected.emit(name)
-    room.wait(lambda: room.case not in (None, case))
-    room.wait(lambda: room.panel.unfinished.text)
-    picture(room, "unfinished")
-    assert room.panel.unfinished.text.startswith("Adapting to organ was interrupted")
-    press(room.panel.unfinished.go_on)
-    assert room.case.teaching.adapting.busy
-    assert room.panel.unfinished.text == ""
-    press(section.cancel)
-
-
-def test_a_model_of_another_family_learns_and_refuses_what_is_not_its_own(taught):
-    section, adapting = taught.panel.adapt, taught.case.teaching.adapting
-    dispose = register_model("small_sam", f"{__name__}:load_small_sam")
-    compact = adapting.base_digest
-    taught.panel.model_selected.emit("small_sam")
-    taught.wait(lambda: adapting.base_digest != compact)
-    assert "for compact" in section.versions.itemText(0)
-    press(section.use)
-    taught.wait(lambda: taught.panel.error.text)
-    assert "was made on compact and does not fit" in taught.panel.error.text
-    picture(taught, "refused")
-    taught.panel.error.hide()
-    section.recipe = QUICK
-    press(section.adapt)
-    taught.wait(lambda: adapting.in_use is not None)
-    assert adapting.in_use.listed.facts.base_digest == adapting.base_digest
-    assert "for compact" in section.versions.itemText(section.versions.count() - 1)
-    dispose()
-
-
-def load_small_sam():
-    from napari_medfm.models.backends.sam import SamModel, build_small_sam
-
-    return SamModel(build_small_sam())
