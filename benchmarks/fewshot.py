@@ -33,7 +33,7 @@ from kept import Kept
 
 from napari_medfm.adaptation import Adaptation, AdaptedModel, Recipe, SupportSet, SupportSlice, adaptable
 from napari_medfm.adaptation.finding import Finder, Found, find, probability_of
-from napari_medfm.adaptation.readout import CAP, clicks_needed
+from napari_medfm.adaptation.readout import CAP, clicks_needed, found_of
 from napari_medfm.models import ImageEmbedding, PromptableModel, load_model
 from napari_medfm.models.adaptable import Adaptable
 from napari_medfm.models.steps import finish
@@ -148,9 +148,7 @@ class Bench:
         """Correct what was found, as a person does after filling; what meets no object would have to be taken away."""
         known = np.zeros_like(each.mask)
         for truth in _objects(each):
-            mine = max((one.mask for one in found.objects), key=lambda mask: dice(mask, truth), default=known)
-            start = mine if (mine & truth).any() else known
-            clicks = finish(clicks_needed(adapted, self.embed(each), truth, known, start))
+            clicks = finish(clicks_needed(adapted, self.embed(each), truth, known, found_of(truth, found)))
             scores["clicks on what was found"].append(float(clicks))
             scores["saturated on what was found"].append(float(clicks == CAP))
 

@@ -13,6 +13,7 @@ from napari_medfm.volume import Plane
 
 _SURE = 0.8
 _NARROW = "QAbstractSpinBox { min-width: 36px; }"  # napari's theme asks for 90
+_BARE = "QAbstractSpinBox { min-width: 36px; padding: 1px 4px; }"  # and keeps room for buttons that are not there
 
 
 class ProposalsSection(Section):
@@ -85,7 +86,7 @@ class ProposalsSection(Section):
         self.first, self.last = QSpinBox(), QSpinBox()
         for box, name in ((self.first, "First slice"), (self.last, "Last slice")):
             box.setRange(1, 1)
-            box.setStyleSheet(_NARROW)
+            box.setStyleSheet(_BARE)
             box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # their room is needed for the number
             box.setToolTip(f"{name} to fill")
             box.setAccessibleName(name)

@@ -35,7 +35,8 @@ class Readout:
     dice_before, dice_after : float
         Without prompts.
     clicks_before, clicks_after : float
-        To Dice `enough`, mean over its objects; `cap` where it was never reached.
+        To Dice `enough`, mean over its objects; `cap` where it was never reached. Those after correct what was found
+        without prompts, so that none may be needed.
     enough : float
         Dice that is good enough.
     cap : int

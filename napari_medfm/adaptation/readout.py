@@ -27,6 +27,8 @@ def read_out(
 ) -> Generator[None, None, Readout]:
     """Compare two models on a slice; every ``next`` takes one answer of one of them.
 
+    Clicks on the model before begin anew; those after correct what it found by itself, as on a slice that was filled.
+
     Parameters
     ----------
     judged : SupportSlice
@@ -37,14 +39,22 @@ def read_out(
     objects = sorted(judged.objects, key=np.count_nonzero, reverse=True)[:_OBJECTS]
     scores, clicks = [], []
     for model, find in (before, after):
-        mask = find(judged.embedding).mask & ~judged.ignore
-        scores.append(dice(mask, judged.mask))
+        found = find(judged.embedding)
+        scores.append(dice(found.mask & ~judged.ignore, judged.mask))
         yield None
         total = 0
         for truth in objects:
-            total += yield from clicks_needed(model, judged.embedding, truth, judged.ignore)
+            # The model before proposes nothing that could be corrected: its clicks begin anew.
+            start = found_of(truth, found) if model is after[0] else None
+            total += yield from clicks_needed(model, judged.embedding, truth, judged.ignore, start)
         clicks.append(total / len(objects))
     return Readout(judged.title, scores[0], scores[1], clicks[0], clicks[1], ENOUGH, CAP)
+
+
+def found_of(truth: Mask, found: Found) -> Mask:
+    """Return what was found of an object, (rows, columns): the part most like it, or nothing if none meets it."""
+    parts = [each.mask for each in found.objects if (each.mask & truth).any()]
+    return max(parts, key=lambda part: dice(part, truth), default=np.zeros_like(truth))
 
 
 def clicks_needed(
