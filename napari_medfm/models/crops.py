@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A rectangle of an image, seen on a grid of at most `side` cells a side; square pixels are never enlarged.
+    """A rectangle of an image, seen on a grid of at most `side` cells a side; never enlarged.
 
     Attributes
     ----------
@@ -33,7 +33,6 @@ class Crop:
         margin: float,
         image_shape: tuple[int, int],
         side: int,
-        pixel: tuple[float, float] = (1.0, 1.0),
     ) -> Self:
         """Return the part of an image from `margin` before `first` to `margin` beyond `last`.
 
@@ -42,18 +41,16 @@ class Crop:
         first, last : ndarray, (2,)
             (row, column) voxel coordinates, both inside.
         margin : float
-            How much to add on every side, as far as the image goes, in the shorter side of a pixel.
+            Pixels to add on every side, as far as the image goes.
         image_shape : (int, int)
             (rows, columns).
         side : int
             Cells along the longer side at most.
-        pixel : (float, float)
-            Height and width of a pixel in the shorter of them: the cells of the grid are square, as nearly as it goes.
         """
-        limits, around = np.asarray(image_shape), np.divide(margin, pixel)
-        start = np.clip(np.floor(first - around + 0.5), 0, limits - 1).astype(int)
-        stop = np.clip(np.floor(last + around + 0.5) + 1, start + 1, limits).astype(int)
-        size = (stop - start) * pixel
+        limits = np.asarray(image_shape)
+        start = np.clip(np.floor(first - margin + 0.5), 0, limits - 1).astype(int)
+        stop = np.clip(np.floor(last + margin + 0.5) + 1, start + 1, limits).astype(int)
+        size = stop - start
         grid = np.maximum(1, np.round(size * min(1.0, side / size.max()))).astype(int)
         return cls(_pair(start), _pair(stop), _pair(grid))
 

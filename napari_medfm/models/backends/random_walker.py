@@ -77,7 +77,7 @@ class RandomWalker:
     def encode(self, image: NDArray[np.uint8], aspect: float = 1.0) -> ImageEmbedding:
         """Keep a copy of the image. See `PromptableModel.encode`.
 
-        It walks on grids of square cells, whatever the shape of the pixels.
+        It walks from pixel to pixel, whatever their shape.
         """
         check_image(image)
         return ImageEmbedding(
@@ -96,8 +96,7 @@ class RandomWalker:
         check_prompts(prompts, embedding.image_shape)
         image = embedding.arrays["image"]
         telling = prompts.where(lambda prompt: not isinstance(prompt, MaskPrompt) or bool(prompt.runs))
-        pixel = max(embedding.aspect, 1.0), max(1 / embedding.aspect, 1.0)
-        scene = _Scene(image, _contrast(image), telling, pixel)
+        scene = _Scene(image, _contrast(image), telling)
         thumbnail = _thumbnail(scene.shape)
         answers = _answers(scene) if has_positive(telling) else []
         if not answers:
@@ -116,20 +115,14 @@ class _Scene:
     image: NDArray[np.uint8]
     contrast: float
     prompts: PromptSet
-    pixel: tuple[float, float] = (1.0, 1.0)
-    """Height and width of a pixel in the shorter of them, the unit of all lengths."""
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.image.shape[0], self.image.shape[1]
 
     @property
-    def longest(self) -> float:
-        return float(np.multiply(self.shape, self.pixel).max())
-
-    def crop(self, corners: Positions, margin: float, side: int) -> Crop:
-        """A grid around what lies between two corners."""
-        return Crop.around(corners[0], corners[1], margin, self.shape, side, self.pixel)
+    def longest(self) -> int:
+        return max(self.shape)
 
     @property
     def extent(self) -> Positions:
@@ -180,7 +173,7 @@ def _outlines(scene: _Scene) -> Iterator[_Outline]:
     """Walk at every crop size; take the half-way outline, and the one that follows edges best."""
     extent = scene.extent
     for margin in _margins(scene) if len(extent) else ():
-        crop = scene.crop(extent, margin, _COARSE)
+        crop = Crop.around(extent[0], extent[1], margin, scene.shape, _COARSE)
         seeds = plant(scene.prompts, crop, scene.shape, _COARSE_DISC)
         if not (seeds > 0).any():
             continue
@@ -194,10 +187,10 @@ def _outlines(scene: _Scene) -> Iterator[_Outline]:
 
 
 def _margins(scene: _Scene) -> list[float]:
-    """How much to see around the prompts: all sizes, but just a little around a box."""
+    """Pixels to see around the prompts: all sizes, but just a little around a box."""
     boxes = [prompt for prompt in scene.prompts if isinstance(prompt, Box)]
     if boxes:
-        return [max(2.0, 0.1 * float((np.ptp(scene.extent, axis=0) * scene.pixel).max()))]
+        return [max(2.0, 0.1 * float(np.ptp(scene.extent, axis=0).max()))]
     steps = max(1, math.ceil(math.log(max(1.0, 0.6 * scene.longest / _SMALLEST), _STEP)))
     return [_SMALLEST * _STEP**step for step in range(steps)]
 
@@ -224,7 +217,7 @@ def _choose(outlines: list[_Outline], scene: _Scene) -> list[_Outline]:
     """
     if not outlines:
         return []
-    areas = np.asarray([outline.area for outline in outlines]) * math.prod(scene.pixel)
+    areas = np.asarray([outline.area for outline in outlines])
     # The more prompts, the more they tell themselves.
     belief = -_EDGES_MATTER / math.sqrt(len(scene.prompts)) * np.asarray([outline.cut for outline in outlines])
     if len(scene.prompts) == 1:
@@ -263,8 +256,8 @@ def _correct(drawn: NDArray[np.bool_], scene: _Scene) -> _Answer:
 
 def _fine_crop(corners: Positions, scene: _Scene) -> Crop:
     known = np.concatenate((corners, scene.extent))
-    reach = float((np.ptp(known, axis=0) * scene.pixel).max())
-    return scene.crop(np.stack((known.min(axis=0), known.max(axis=0))), _MARGIN * reach + 6, _FINE)
+    first, last = known.min(axis=0), known.max(axis=0)
+    return Crop.around(first, last, _MARGIN * float((last - first).max()) + 6, scene.shape, _FINE)
 
 
 def _walk_fine(scene: _Scene, prompts: PromptSet, crop: Crop, prior: Array, trust: float) -> NDArray[np.float32]:

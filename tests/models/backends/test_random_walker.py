@@ -225,21 +225,3 @@ def _real_objects(
         for row in [row for row in rows if row["dataset"] == name][:2]:
             labels = np.asarray(Image.open(folder / row["mask"]))
             yield np.asarray(Image.open(folder / row["image"])), labels == np.unique(labels)[1]
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-def test_pixels_that_are_not_square_are_walked_on_as_what_they_are(axis):
-    thick, click_at, size = 4, (100, 130), 40
-    square, truth = disc_image((256, 256), click_at, size)
-    noise = np.random.default_rng(1).normal(0, 15, square.shape)
-    square = np.clip(square + noise, 0, 255).astype(np.uint8)
-    every = (slice(None, None, thick), slice(None)) if axis == 0 else (slice(None), slice(None, None, thick))
-    thin, goal = np.ascontiguousarray(square[every]), truth[every]
-    place = [click_at[0], click_at[1]]
-    place[axis] //= thick
-    prompts = PromptSet((click(*place),))
-    aspect = float(thick) if axis == 0 else 1 / thick
-    heeded = MODEL.decode(MODEL.encode(thin, aspect), prompts).mask
-    ignored = MODEL.decode(MODEL.encode(thin), prompts).mask
-    assert dice(heeded, goal) > 0.98
-    assert dice(heeded, goal) > dice(ignored, goal)
