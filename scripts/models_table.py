@@ -32,8 +32,8 @@ diagnosis.
 
 Slices whose pixels are not square, such as coronal ones through thick axial slices, keep their proportions where a
 model keeps those of an image: `compact` and the models that scale the longest side are shown square pixels.
-`random_walker` walks from pixel to pixel. Those that `stretch` are shown every slice as a square, whatever its shape and
-that of its pixels, as their authors trained them.
+`random_walker` walks from pixel to pixel. Those that `stretch` are shown every slice as a square, whatever its shape
+and that of its pixels, as their authors trained them.
 
 """
 
