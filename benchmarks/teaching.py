@@ -123,8 +123,9 @@ class Walk:
         self.picture("training")
         driver.wait(lambda: len(adapting.versions) > count and not adapting.busy, LONGEST)
         self.seconds = time.perf_counter() - began
-        driver.wait(lambda: self._in_use() == adapting.versions[0].digest, LONGEST)
-        return adapting.in_use.listed.facts
+        newest = adapting.versions[0]
+        driver.wait(lambda: newest.digest == self._in_use() or adapting.set_aside is not None, LONGEST)
+        return newest.facts
 
     def fill(self, first: int | None = None, last: int | None = None) -> None:
         """Press Fill for some slices, counted from 0, or all, and wait until they are filled and ranked."""

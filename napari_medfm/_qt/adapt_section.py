@@ -283,7 +283,11 @@ class AdaptSection(Section):
             return f"{len(teaching.examples.chosen)} slices are complete: adapt the model, and it fills the rest."
         if known is not None:
             alone = teaching.session.volume.ndim == 3 and not teaching.examples.negatives
-            return describe_readout(known.listed.facts) + (f" {NO_NEGATIVE}" if alone else "")
+            aside = teaching.adapting.set_aside
+            told = (
+                describe_readout(aside.facts, known.listed.version) if aside else describe_readout(known.listed.facts)
+            )
+            return told + (f" {NO_NEGATIVE}" if alone else "")
         return f"Label {teaching.class_name or 'a structure'} on three slices or more, far apart, then adapt."
 
     def _show_switch(self) -> None:

@@ -32,17 +32,23 @@ def describe_unfinished(what: Undertaking) -> str:
     return f"Proposals of {name} were open when the program ended. Go on, and slices without it are filled again."
 
 
-def describe_readout(facts: "AdapterFacts") -> str:
-    """Return how good an adapter is, against the model before, and what follows from that."""
+def describe_readout(facts: "AdapterFacts", kept: int | None = None) -> str:
+    """Return how good an adapter is, against the model before, and what follows from that.
+
+    Parameters
+    ----------
+    facts : AdapterFacts
+        Of what was learned.
+    kept : int or None
+        The version that goes on being used instead of it.
+    """
     readout = facts.readout
+    stays = "the base model stays active" if kept is None else f"version {kept} is kept"
     if readout is None:
-        return (
-            "Learned from one slice, so there was none to try it on. The base model stays active; label another slice."
-        )
-    verdict = (
-        "Better: the adapted model answers now." if readout.improved else "Not better: the base model stays active."
-    )
-    return f"{_compare(readout)} {verdict}"
+        return f"Learned from one slice, so there was none to try it on: {stays}. Label another slice."
+    if readout.improved:
+        return f"{_compare(readout)} Better: the adapted model answers now."
+    return f"{_compare(readout)} Not better{' than the base model' * (kept is not None)}: {stays}."
 
 
 def describe_version(listed: "Listed", class_name: str, base_digest: str) -> str:

@@ -133,6 +133,7 @@ class Adapting:
         self._base = live.predictor
         self._plane: Plane | None = None
         self._in_use: dict[str, InUse] = {}
+        self._set_aside: dict[str, Listed] = {}
         self._learned = noted_learned(session)
         self._versions: tuple[Listed, ...] = ()
         self._lesson: Lesson | None = None
@@ -176,6 +177,11 @@ class Adapting:
         return self._in_use.get(class_name)
 
     @property
+    def set_aside(self) -> "Listed | None":
+        """What was learned last, if the version in use was kept instead: it is no better than the base model."""
+        return self._set_aside.get(self.class_name)
+
+    @property
     def versions(self) -> "tuple[Listed, ...]":
         """Every saved adapter, those of the class at hand first, newest first."""
         return tuple(sorted(self._versions, key=lambda each: each.facts.structure != self.class_name))
@@ -207,8 +213,8 @@ class Adapting:
         for question in (self._restoring, *self._loading.values()):
             question.forget()
         self._base, self._prepared = predictor, ()
-        self._in_use.clear()
-        self._learned.clear()
+        for kept in (self._in_use, self._set_aside, self._learned):
+            kept.clear()
         self._examples.fetch()
         if given_up:
             self._fail(AdapterError(given_up, "was not learned, as another model was chosen", "Adapt this one."))
@@ -258,6 +264,7 @@ class Adapting:
 
     def use(self, listed: "Listed") -> None:
         """Work on the class at hand with a saved adapter: an older version, or one of another case."""
+        self._set_aside.pop(self.class_name, None)
         self._load(self.class_name, listed.digest, on=True)
 
     def set_on(self, on: bool) -> None:
@@ -334,9 +341,18 @@ class Adapting:
             learned = self._learned[lesson.class_name] = frozenset(each.plane for each in lesson.slices)
             note_learned(self._session, lesson.class_name, learned)
             self.refresh()
-            readout = lesson.listed.facts.readout
-            self._load(lesson.class_name, lesson.listed.digest, on=readout is not None and readout.improved)
+            self._choose_version(lesson.class_name, lesson.listed)
             self.events.finished.emit(lesson.listed)
+
+    def _choose_version(self, class_name: str, learned: "Listed") -> None:
+        """Take up what was learned, unless it is no better than the base model and a version that serves is in use."""
+        known, better = self.known(class_name), _is_better(learned)
+        if better or known is None or not (known.on or _is_better(known.listed)):
+            self._set_aside.pop(class_name, None)
+            self._load(class_name, learned.digest, on=better)
+        else:
+            self._set_aside[class_name] = learned
+            self._put(class_name, known)
 
     def _listed(self, found: "tuple[Listed, ...]") -> None:
         self._versions = found
@@ -384,6 +400,11 @@ class Adapting:
 
     def _fail(self, error: BaseException) -> None:
         self.events.failed.emit(worded(error))
+
+
+def _is_better(listed: "Listed") -> bool:
+    readout = listed.facts.readout
+    return readout is not None and readout.improved
 
 
 def worded(error: BaseException) -> MedfmError:

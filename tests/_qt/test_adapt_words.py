@@ -28,7 +28,13 @@ def test_a_model_that_is_not_better_leaves_the_base_active():
 
 
 def test_without_a_slice_to_try_it_on_that_is_said():
-    assert "label another slice" in describe_readout(FACTS)
+    assert describe_readout(FACTS).endswith("the base model stays active. Label another slice.")
+    assert describe_readout(FACTS, kept=1).endswith("version 1 is kept. Label another slice.")
+
+
+def test_a_version_that_is_kept_instead_is_named():
+    text = describe_readout(replace(FACTS, readout=replace(READOUT, clicks_after=10.0)), kept=1)
+    assert text.endswith("Not better than the base model: version 1 is kept.")
 
 
 def test_a_version_tells_its_structure_only_if_it_is_another(tmp_path):

@@ -329,6 +329,28 @@ def test_older_versions_stay_and_can_be_taken_up_again(taught):
     assert taught.adapting.in_use.on
 
 
+def test_a_version_that_serves_is_kept_if_the_next_is_no_better_than_the_base_model(room):
+    room.label(0, 4, 8)
+    room.adapt()
+    room.adapting.set_on(True)
+    first = room.adapting.in_use.listed
+    room.adapting.adapt(TINY)
+    room.settle(lambda: len(room.adapting.versions) == 2)
+    newest = room.adapting.versions[0]
+    assert not newest.facts.readout.improved
+    assert (room.adapting.in_use.listed, room.adapting.in_use.on) == (first, True)
+    assert room.adapting.set_aside == newest
+    assert room.teaching.unfinished.offer is None
+    room.adapting.use(newest)
+    room.settle(lambda: room.adapting.in_use.listed == newest)
+    assert room.adapting.set_aside is None
+    room.adapting.set_on(False)
+    room.adapting.adapt(TINY)
+    room.settle(lambda: len(room.adapting.versions) == 3)
+    room.settle(lambda: room.adapting.in_use.listed.version == 3)
+    assert room.adapting.set_aside is None, "the one before was not better either"
+
+
 def test_cancelled_training_leaves_nothing(room):
     room.label(0, 4, 8)
     room.adapting.events.progressed.connect(lambda step: room.adapting.cancel() if step else None)
