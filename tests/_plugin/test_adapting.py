@@ -13,14 +13,17 @@ from qtpy.QtWidgets import QScrollArea
 from napari_medfm._qt.adapt_words import NO_NEGATIVE
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm.adaptation import Recipe
+from napari_medfm.models import register_model
+from napari_medfm.models.backends.sam import SamModel, build_small_sam
 from napari_medfm.session import Extent
-from napari_medfm.volume import Plane
+from napari_medfm.volume import Plane, Volume, array_geometry
 
 from .conftest import ORGAN
 
 pytestmark = pytest.mark.qt
 
 QUICK = Recipe(copies=0, head_steps=25, decoder_steps=2, seconds=600)  # enough, however busy the machine is
+ENDLESS = Recipe(copies=0, head_steps=5000, decoder_steps=0, seconds=600)
 LEFT = Qt.MouseButton.LeftButton
 
 
@@ -37,8 +40,20 @@ def picture(room, name):
         room.viewer.window.screenshot(str(Path(folder) / f"{name}.png"), canvas_only=False, flash=False)
 
 
+def load_small_sam():
+    return SamModel(build_small_sam())
+
+
 @pytest.fixture(scope="module")
-def taught(shared_room, small_labels):
+def small_sam():
+    """A model of another family among those that the panel offers."""
+    dispose = register_model("small_sam", f"{__name__}:load_small_sam")
+    yield
+    dispose()
+
+
+@pytest.fixture(scope="module")
+def taught(small_sam, shared_room, small_labels):
     """A room in which an organ was labelled on three slices and learned."""
     room = shared_room
     room.clear()
@@ -172,7 +187,7 @@ def test_doubt_is_shown_for_the_slice_in_view(taught):
 
 def test_training_can_be_stopped_and_cancelled(taught):
     section, adapting = taught.panel.adapt, taught.case.teaching.adapting
-    section.recipe = Recipe(copies=0, head_steps=5000, decoder_steps=0, seconds=600)
+    section.recipe = ENDLESS
     section.adapt.click()
     taught.wait(lambda: section.bar.value() > 2)
     press(section.cancel)
@@ -187,3 +202,61 @@ def test_training_can_be_stopped_and_cancelled(taught):
     press(section.use)
     taught.wait(lambda: adapting.in_use.listed.digest == first.digest and adapting.in_use.on)
     section.recipe = QUICK
+
+
+def version_of(section, digest):
+    """The place of a version in the list; -1 if it is not there."""
+    held = [section.versions.itemData(place).digest for place in range(section.versions.count())]
+    return held.index(digest) if digest in held else -1
+
+
+def test_what_was_learned_serves_the_next_case_and_what_was_interrupted_goes_on(taught, small_volume, monkeypatch):
+    monkeypatch.setenv("MEDFM_DATA_DIR", str(taught.session.path.parents[1]))  # where this room began
+    room, section, name = taught, taught.panel.adapt, taught.case.workspace.layers.image.name
+    first = taught.case.teaching.adapting.in_use.listed
+    section.recipe = ENDLESS
+    press(section.adapt)
+    other = Volume(np.ascontiguousarray(small_volume.array[:, :44]), array_geometry((12, 44, 64), (3, 1, 1)), "next")
+    case = room.case
+    room.panel.image_selected.emit(room.add(other).name)
+    room.wait(lambda: room.case not in (None, case))
+    section.structure.setEditText("organ")
+    QTest.keyClick(section.structure.lineEdit(), Qt.Key.Key_Return)
+    room.wait(lambda: version_of(section, first.digest) >= 0)
+    assert room.case.teaching.adapting.in_use is None
+    section.versions.setCurrentIndex(version_of(section, first.digest))
+    press(section.use)
+    room.wait(lambda: room.case.live.predictor.adapters == (first.digest,))
+    press(room.panel.proposals.fill)
+    room.wait(lambda: room.panel.proposals.next.isEnabled())
+    case = room.case
+    room.panel.image_selected.emit(name)
+    room.wait(lambda: room.case not in (None, case))
+    room.wait(lambda: room.panel.unfinished.text)
+    picture(room, "unfinished")
+    assert room.panel.unfinished.text.startswith("Adapting to organ was interrupted")
+    press(room.panel.unfinished.go_on)
+    assert room.case.teaching.adapting.busy
+    assert room.panel.unfinished.text == ""
+    press(section.cancel)
+    section.recipe = QUICK
+
+
+def test_a_model_of_another_family_learns_and_refuses_what_is_not_its_own(taught):
+    section, adapting = taught.panel.adapt, taught.case.teaching.adapting
+    compact = adapting.base_digest
+    taught.panel.model_selected.emit("small_sam")
+    taught.wait(lambda: adapting.base_digest != compact)
+    assert "for compact" in section.versions.itemText(0)
+    press(section.use)
+    taught.wait(lambda: taught.panel.error.text)
+    assert "was made on compact and does not fit" in taught.panel.error.text
+    picture(taught, "refused")
+    taught.panel.error.hide()
+    press(section.adapt)
+    taught.wait(lambda: adapting.in_use is not None)
+    taught.wait(lambda: "for compact" not in section.versions.itemText(0))
+    assert adapting.in_use.listed.facts.base_digest == adapting.base_digest
+    assert "for compact" in section.versions.itemText(section.versions.count() - 1)
+    taught.panel.model_selected.emit("compact")
+    taught.wait(lambda: adapting.base_digest == compact)
