@@ -13,7 +13,11 @@ from napari_medfm.volume import Plane
 
 _SURE = 0.8
 _NARROW = "QAbstractSpinBox { min-width: 36px; }"  # napari's theme asks for 90
-_BARE = "QAbstractSpinBox { min-width: 36px; padding: 1px 4px; }"  # and keeps room for buttons that are not there
+_BARE = """
+QAbstractSpinBox { min-width: 36px; padding: 1px 4px; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 0px; border: none; }
+QAbstractSpinBox::up-arrow, QAbstractSpinBox::down-arrow { image: none; width: 0px; }
+"""  # without NoButtons, which leaves no room for the number in PySide6
 
 
 class ProposalsSection(Section):
@@ -87,7 +91,6 @@ class ProposalsSection(Section):
         for box, name in ((self.first, "First slice"), (self.last, "Last slice")):
             box.setRange(1, 1)
             box.setStyleSheet(_BARE)
-            box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # their room is needed for the number
             box.setToolTip(f"{name} to fill")
             box.setAccessibleName(name)
         self.state = Line(tip="Proposals lie in a layer of their own until they are accepted")
