@@ -12,6 +12,7 @@ from napari_medfm._plugin.annotator import Annotator
 from napari_medfm._plugin.project_dock import dock_project
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm._qt.buttons import CompactButton
+from napari_medfm._qt.keyboard import KeyboardFollowsMouse
 from napari_medfm._qt.opengl import forget_vertex_arrays
 from napari_medfm._qt.section import Banner
 
@@ -42,6 +43,7 @@ class AnnotationPanel(QWidget):
         self._viewer = napari_viewer
         self.panel = MedfmPanel()
         self.annotator: Annotator | None = None
+        self._keyboard = KeyboardFollowsMouse(self)
         self._removed = Banner("warning")
         self.put_back = CompactButton("Put back", "Add the removed layers to the viewer again")
         self._removed.buttons.addWidget(self.put_back)
@@ -63,6 +65,7 @@ class AnnotationPanel(QWidget):
         """Go on."""
         super().showEvent(event)
         self._open()
+        self._keyboard.follow(self)
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Let go of the viewer, unless the whole window was only minimised."""
@@ -73,6 +76,7 @@ class AnnotationPanel(QWidget):
     def close_annotator(self) -> None:
         """End the annotation; nothing is lost."""
         annotator, self.annotator = self.annotator, None
+        self._keyboard.leave()
         if annotator is not None:
             self.destroyed.disconnect(annotator.abandon)
             annotator.close()

@@ -18,14 +18,16 @@ from napari_medfm.models.recent import Recent
 from napari_medfm.prompts import Point, PromptSet, voxel_at
 
 _KEPT = 8  # maps of probabilities
+_ELSEWHERE = 0.05  # probability of the structure; the figures are in benchmarks/RESULTS.md, fewshot
 
 
 class AdaptedModel:
     """A `PromptableModel` that an adapter was put on, with a switch.
 
     It encodes as its base does, so that stored embeddings stay valid. With the adapter off it answers bit by bit as
-    its base. With it on, prompts are answered by the adapted decoder; first clicks on what the head found are
-    understood as meant for that, unless the head was at a loss on the slice that it was judged by.
+    its base. With it on, prompts are answered by the adapted decoder. Unless the head was at a loss on the slice that
+    it was judged by, it says what clicks are meant for: first clicks on what it found mean that, and clicks where it
+    sees nothing of the structure mean something else, which the base answers.
 
     Parameters
     ----------
@@ -92,7 +94,12 @@ class AdaptedModel:
         """Answer prompts. See `PromptableModel.decode`."""
         if not self.active:
             return self._base.decode(embedding, prompts, previous)
-        meant = self._meant(embedding, prompts) if previous is None else None
+        spots, meant = self._spots(embedding, prompts), None
+        if spots:
+            probability = self.probability(embedding)
+            if all(probability[spot] < _ELSEWHERE for spot in spots):
+                return self._base.decode(embedding, prompts, previous)
+            meant = self._meant(probability, spots) if previous is None else None
         return self._decoding.decode(embedding, prompts, meant or previous)
 
     def probability(self, embedding: ImageEmbedding) -> NDArray[np.float32]:
@@ -121,16 +128,19 @@ class AdaptedModel:
         head = self._head.to(look.features.device)
         return probability_of(look, lambda features: head(features[None])[0, 0])
 
-    def _meant(self, embedding: ImageEmbedding, prompts: PromptSet) -> MaskPrediction | None:
-        """What the head found where all the clicks lie; None for other prompts, and for clicks elsewhere."""
+    def _spots(self, embedding: ImageEmbedding, prompts: PromptSet) -> list[tuple[int, int]]:
+        """Where the positive clicks lie; empty for other prompts, outside the image, and if the head is at a loss."""
         clicks = [prompt for prompt in prompts if isinstance(prompt, Point) and prompt.positive]
         others = any(not isinstance(prompt, Point) for prompt in prompts)
         inside = all(_inside(embedding, click) for click in clicks)
-        if others or not clicks or not inside or is_at_a_loss(self._adapter.facts.head_dice):
-            return None
-        probability = self.probability(embedding)
+        if others or not inside or is_at_a_loss(self._adapter.facts.head_dice):
+            return []
+        return [voxel_at(click.position) for click in clicks]
+
+    def _meant(self, probability: NDArray[np.float32], spots: list[tuple[int, int]]) -> MaskPrediction | None:
+        """What the head found where all the clicks lie; None for clicks elsewhere."""
         for part in parts_of(probability, several=self._adapter.facts.several):
-            if all(part[voxel_at(click.position)] for click in clicks):
+            if all(part[spot] for spot in spots):
                 return as_answer(part, probability)
         return None
 

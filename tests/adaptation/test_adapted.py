@@ -76,10 +76,15 @@ def test_a_click_is_taken_as_it_is_where_the_head_was_at_a_loss(compact, adapter
         assert np.array_equal(adapted.decode(embedding, PROMPTS["click"]).low_res, plain) is is_plain
 
 
-def test_a_click_elsewhere_is_not_taken_for_the_structure(adapted):
+def test_clicks_where_nothing_of_the_structure_is_seen_are_answered_by_the_base(compact, adapted):
     embedding = adapted.encode(IMAGE)
-    answer = adapted.decode(embedding, PromptSet((Point(PLANE, (36.0, 86.0)),)))
-    assert dice(answer.mask, MASK) < 0.3
+    far = tuple(float(index) for index in np.unravel_index(adapted.probability(embedding).argmin(), IMAGE.shape))
+    elsewhere = PromptSet((Point(PLANE, far), Point(PLANE, CENTRE, positive=False)))
+    found, plain = (model.decode(embedding, elsewhere) for model in (adapted, compact))
+    np.testing.assert_array_equal(found.low_res, plain.low_res)
+    both = elsewhere.add(Point(PLANE, CENTRE))
+    found, plain = (model.decode(embedding, both, plain) for model in (adapted, compact))
+    assert not np.array_equal(found.low_res, plain.low_res)
 
 
 def test_the_probability_is_high_inside(adapted):
