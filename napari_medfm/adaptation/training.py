@@ -310,7 +310,7 @@ class Adaptation:
 def _progress(done: float, share: float) -> float:
     """Return how far the rate has to be, 0..1, from the share of the steps, and of the time, that is over.
 
-    Where time will not suffice for all steps, the rate falls with time. A slow step at the beginning does not tell that.
+    Where time will not suffice for all steps, the rate falls with time. One slow step at the beginning tells nothing.
     """
     return max(done, share - _GRACE * (1 - share))
 

@@ -6,7 +6,7 @@ import weakref
 import pytest
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QLineEdit
+from qtpy.QtWidgets import QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from napari_medfm._qt.section import Banner, Line, Paragraph, Section, Wiring, caption
 from napari_medfm.errors import SessionError
