@@ -163,6 +163,8 @@ class Paragraph(QLabel):
 
     def _take_height(self) -> None:
         # Folding sections and scroll areas ask for hints that know nothing of the width, and deal out room to spare.
+        self.setMinimumHeight(0)  # else the height that is asked for is at least the one of before, and at most
+        self.setMaximumHeight(_UNLIMITED)
         self.setFixedHeight(max(0, self.heightForWidth(self.width())))
 
 
