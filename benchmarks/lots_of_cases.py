@@ -6,14 +6,13 @@ case after a third of the others; and once more afterwards, when all of it shoul
 (OMP_NUM_THREADS=1) makes the times comparable.
 """
 
+import contextlib
 import os
 import shutil
-import signal
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,33 +127,38 @@ def once(work: Work, run: report.Run, *, jobs: int, kill: bool = False) -> bool:
     work.folder.mkdir(exist_ok=True)
     begun = Path(tempfile.mkdtemp(dir=work.folder.parent))
     shares = [Share(work.function, order, number, begun) for number, order in enumerate(work.orders)]
-    start, rows, victim = time.perf_counter(), [], 0
+    start, rows, finished, victim = time.perf_counter(), [], set(), 0
     with cache_in(work.folder / "cache"):
-        for done, outcome in enumerate(spread(do, shares, jobs=jobs), start=1):
+        for outcome in spread(do, shares, jobs=jobs):
             rows += outcome.result or [{"problem": outcome.problem}]
-            if kill and not victim and done > len(shares) // 3:
-                victim = kill_one(begun)
+            finished.add(outcome.number)
+            if kill and not victim and len(finished) > len(shares) // 3:
+                victim = kill_one(begun, finished)
     title = f"{work.kind}, {'one process' if jobs == 1 else 'two, one killed' if kill else 'two, all there'}"
     passed, failed = (sum(bool(row.get(name)) for row in rows) for name in ("passed_over", "problem"))
     told = f"{len(rows)}, {passed}, {failed}; {time.perf_counter() - start:.1f} s"
     run.detail(f"{title}: files, passed over as labels, not done; time", told)
-    print(title, told, flush=True)
+    print(title, told, flush=True)  # it takes minutes
     processes = defaultdict(set)
     for number, process in (path.name.split() for path in begun.iterdir()):
         processes[number].add(int(process))
     return any(victim in who and len(who) > 1 for who in processes.values())
 
 
-def kill_one(begun: Path) -> int:
-    """Kill the process that began a case last, and return its number."""
-    newest = max(begun.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    victim = int(newest.name.split()[1])
-    os.kill(victim, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(victim)] if psutil.pid_exists(victim) else [], timeout=10)
+def kill_one(begun: Path, finished: set[int]) -> int:
+    """Kill the process that began a case last, of those that are not finished, and return its number; 0 if all are."""
+    running = [path for path in begun.iterdir() if int(path.name.split()[0]) not in finished]
+    if not running:
+        return 0
+    victim = int(max(running, key=lambda path: path.stat().st_mtime_ns).name.split()[1])
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(victim)
+        process.kill()  # SIGKILL: nothing is put in order
+        process.wait(timeout=10)
     return victim
 
 
-@contextmanager
+@contextlib.contextmanager
 def cache_in(folder: Path) -> Iterator[None]:
     before = os.environ.get("MEDFM_CACHE_DIR")
     os.environ["MEDFM_CACHE_DIR"] = str(folder)

@@ -8,13 +8,17 @@ from weakref import WeakMethod
 from psygnal import SignalInstance
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QColor, QResizeEvent
-from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible, QElidingLabel
 
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.glyphs import Mark, glyph_icon
 from napari_medfm.errors import MedfmError
 from napari_medfm.session import AnnotationSession, SegmentedObject
+
+READER = "Your name, initials or a pseudonym"
+READER_TIP = "Who you are: it is written to the project, and to the journals of the cases that you take"
+"""What is said of the field in which people name themselves."""
 
 _UNLIMITED = 16_777_215  # QWIDGETSIZE_MAX
 _SPACING = 5
@@ -224,6 +228,16 @@ def row(*parts: QWidget, stretch: int | None = None) -> QHBoxLayout:
     for number, part in enumerate(parts):
         layout.addWidget(part, int(stretch in (None, number)))
     return layout
+
+
+def scrolled(body: QWidget) -> QScrollArea:
+    """Return an area that shows as much of a widget as there is room for, in all of its width."""
+    scroll = QScrollArea()
+    scroll.setWidget(body)
+    scroll.setWidgetResizable(True)
+    scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return scroll
 
 
 def choice() -> QComboBox:
