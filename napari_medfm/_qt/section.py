@@ -155,13 +155,21 @@ class Paragraph(QLabel):
         super().resizeEvent(event)
         self._take_height()
 
+    def changeEvent(self, event: QEvent) -> None:
+        """Take the height that another font asks for."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._take_height()
+
     def text(self) -> str:
         """Return the text as it was given."""
         return self._whole
 
     def _take_height(self) -> None:
-        # Folding sections and scroll areas ask for hints that know nothing of the width.
-        self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
+        # Folding sections and scroll areas ask for hints that know nothing of the width, and deal out room to spare.
+        self.setMinimumHeight(0)  # else the height that is asked for is at least the one of before, and at most
+        self.setMaximumHeight(_UNLIMITED)
+        self.setFixedHeight(max(0, self.heightForWidth(self.width())))
 
 
 class Banner(QFrame):
