@@ -10,7 +10,7 @@ from superqt.utils import signals_blocked
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.objects_delegates import ClassDelegate, ColourDelegate
 from napari_medfm._qt.objects_model import Column, ObjectsModel
-from napari_medfm._qt.section import Line, Section, Wiring, caption, choice, row
+from napari_medfm._qt.section import Line, Section, Wiring, active_object, caption, choice, row
 from napari_medfm._qt.tables import COLOUR_ROLE, GLYPH_COLUMN, GlyphDelegate, fit_rows, make_compact
 from napari_medfm.session import AnnotationSession, CommitPolicy, Extent, Measures
 from napari_medfm.volume import Plane
