@@ -139,7 +139,7 @@ def once(work: Work, run: report.Run, *, jobs: int, kill: bool = False) -> bool:
     passed, failed = (sum(bool(row.get(name)) for row in rows) for name in ("passed_over", "problem"))
     told = f"{len(rows)}, {passed}, {failed}; {time.perf_counter() - start:.1f} s"
     run.detail(f"{title}: files, passed over as labels, not done; time", told)
-    print(title, told, flush=True)  # it takes minutes
+    print(title, told, flush=True)
     processes = defaultdict(set)
     for number, process in (path.name.split() for path in begun.iterdir()):
         processes[number].add(int(process))
