@@ -1,14 +1,12 @@
 """The dock panel that the manifest names."""
 
 from napari.viewer import Viewer
-from qtpy.QtGui import QHideEvent, QShowEvent
 
 from napari_medfm._plugin.annotator import Annotator
 from napari_medfm._plugin.docked import DockedWidget
 from napari_medfm._plugin.project_dock import dock_project
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm._qt.buttons import CompactButton
-from napari_medfm._qt.keyboard import KeyboardFollowsMouse
 from napari_medfm._qt.opengl import forget_vertex_arrays
 from napari_medfm._qt.section import Banner
 
@@ -36,7 +34,6 @@ class AnnotationPanel(DockedWidget[Annotator]):
         super().__init__(napari_viewer)
         self.panel = MedfmPanel()
         self._removed = Banner("warning")
-        self._keyboard = KeyboardFollowsMouse(self)
         self.put_back = CompactButton("Put back", "Add the removed layers to the viewer again")
         self._removed.buttons.addWidget(self.put_back)
         self.put_back.clicked.connect(self._restore_layers)
@@ -54,17 +51,6 @@ class AnnotationPanel(DockedWidget[Annotator]):
     def notice(self) -> str:
         """What is said about removed layers; empty if none are missing."""
         return str(self._removed.text)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Go on, and let the keyboard follow the mouse."""
-        super().showEvent(event)
-        self._keyboard.follow(self)
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Let go, and leave the keyboard where it is."""
-        super().hideEvent(event)
-        if not event.spontaneous():
-            self._keyboard.leave()
 
     def _begin(self, dispatch: MainThreadDispatcher) -> Annotator:
         self._viewer.layers.events.removing.connect(self._before_removal)

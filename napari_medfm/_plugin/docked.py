@@ -7,6 +7,7 @@ from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_medfm._qt import MainThreadDispatcher
+from napari_medfm._qt.keyboard import KeyboardFollowsMouse
 
 
 class Going(Protocol):
@@ -40,19 +41,22 @@ class DockedWidget(QWidget, Generic[G]):
         super().__init__()
         self._viewer = viewer
         self._going: G | None = None
+        self._keyboard = KeyboardFollowsMouse(self)
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(0, 0, 0, 0)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # all the height of the dock
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Go on."""
+        """Go on, and let the keyboard follow the mouse."""
         super().showEvent(event)
         self.go_on()
+        self._keyboard.follow(self)
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Let go of the viewer, unless the whole window was only minimised."""
         super().hideEvent(event)
         if not event.spontaneous():
+            self._keyboard.leave()
             self.let_go()
 
     def go_on(self) -> None:
