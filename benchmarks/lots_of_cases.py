@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 import report
+from safetensors import safe_open
 
 from napari_medfm.adaptation import Adaptation, Recipe, SupportSet, SupportSlice, adaptable, write_adapter
 from napari_medfm.evaluation import read_manifest
@@ -138,7 +139,7 @@ def once(work: Work, run: report.Run, *, jobs: int, kill: bool = False) -> bool:
     passed, failed = (sum(bool(row.get(name)) for row in rows) for name in ("passed_over", "problem"))
     told = f"{len(rows)}, {passed}, {failed}; {time.perf_counter() - start:.1f} s"
     run.detail(f"{title}: files, passed over as labels, not done; time", told)
-    print(title, told, flush=True)  # it takes minutes
+    print(title, told, flush=True)
     processes = defaultdict(set)
     for number, process in (path.name.split() for path in begun.iterdir()):
         processes[number].add(int(process))
@@ -172,9 +173,18 @@ def cache_in(folder: Path) -> Iterator[None]:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Return the content of every embedding and every label file and record, by name."""
-    paths = (*folder.rglob("*.safetensors"), *(folder / "labels").rglob("*_labels.*"))
-    return {path.name: path.read_bytes() for path in paths}
+    """Return what every embedding and every label file and record holds, by name."""
+    labels = {path.name: path.read_bytes() for path in (folder / "labels").rglob("*_labels.*")}
+    return labels | {path.name: embedding(path) for path in folder.rglob("*.safetensors")}
+
+
+def embedding(path: Path) -> bytes:
+    """Return everything an embedding's file holds, bit for bit, in order: its own order is another one every time."""
+    with safe_open(path, "numpy") as held:
+        facts = sorted((held.metadata() or {}).items())
+        parts = [(name, held.get_tensor(name)) for name in sorted(held.keys())]
+    about = repr((facts, [(name, array.dtype.str, array.shape) for name, array in parts]))
+    return b"".join((about.encode(), *(array.tobytes() for _, array in parts)))
 
 
 def count(found: dict[str, bytes], ending: str) -> int:

@@ -16,6 +16,7 @@ from napari_medfm._qt import MainThreadDispatcher
 from napari_medfm._qt.images_dialog import ImagesDialog
 from napari_medfm._qt.project_panel import ProjectPanel
 
+_HEIGHT = 480  # pixels to begin with, as far as there is room
 _PLUGIN, ANNOTATE, PROJECT = "napari-medfm", "Annotate", "Project"
 
 
@@ -108,6 +109,7 @@ def dock_project(viewer: Viewer) -> Any:
     window = docked.parentWidget()
     if is_new and isinstance(window, QMainWindow) and isinstance(docked, QDockWidget):
         window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docked)
+        window.resizeDocks([docked], [_HEIGHT], Qt.Orientation.Vertical)  # else napari's own docks leave it a strip
     docked.show()
     return widget
 

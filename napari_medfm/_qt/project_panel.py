@@ -244,15 +244,13 @@ class ProjectPanel(QWidget):
         for place, share in enumerate(_FILTERS):
             filters.setStretch(place, share)
         parts.addLayout(filters)
-        parts.addWidget(self.text)
         parts.addWidget(self.table, 1)
-        parts.addWidget(self.details)
-        acts = QVBoxLayout(self.acting)  # in view however low the dock is
+        parts.addLayout(row(self.previous, self.next))
+        for part in (self.note, self.details, self.text):
+            parts.addWidget(part)
+        acts = row(self.show_case, *self.steps.values())
         acts.setContentsMargins(6, 0, 6, 4)
-        acts.setSpacing(5)
-        acts.addWidget(self.note)
-        acts.addLayout(row(self.show_case, *self.steps.values()))
-        acts.addLayout(row(self.previous, self.next))
+        self.acting.setLayout(acts)  # in view however low the dock is
         rows = QVBoxLayout(body)
         rows.setContentsMargins(6, 2, 6, 4)
         rows.setSpacing(5)

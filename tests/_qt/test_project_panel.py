@@ -145,7 +145,7 @@ def test_nothing_of_it_is_cut_off(qtbot, panel, themes, theme, tmp_path):  # noq
     assert [child for child in panel.findChildren(QWidget) if child.isVisible() and sticks_out(child, panel)] == []
 
 
-@pytest.mark.parametrize("height", [320, 500])
+@pytest.mark.parametrize("height", [200, 500])
 def test_what_can_be_done_with_a_case_stays_in_view_however_low_the_dock_is(qtbot, panel, themes, height, tmp_path):  # noqa: F811
     picture_of(qtbot, panel, themes["dark"], tmp_path / f"project_{height}.png", (300, height))
     assert panel.height() == height
@@ -154,8 +154,8 @@ def test_what_can_be_done_with_a_case_stays_in_view_however_low_the_dock_is(qtbo
         settle(panel)
         fits(panel)
         steps = [button for button in panel.steps.values() if button.isVisible()]
-        for button in (*steps, panel.show_case, panel.previous, panel.next):
-            assert steps
+        assert steps
+        for button in (*steps, panel.show_case):
             assert button.visibleRegion().boundingRect() == button.rect(), button.text()
         scroll = panel.findChild(QScrollArea)
         assert scroll.widget().width() <= scroll.viewport().width(), "nothing lies beneath the scroll bar"
