@@ -6,14 +6,13 @@ case after a third of the others; and once more afterwards, when all of it shoul
 (OMP_NUM_THREADS=1) makes the times comparable.
 """
 
+import contextlib
 import os
 import shutil
-import signal
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 import report
+from safetensors import safe_open
 
 from napari_medfm.adaptation import Adaptation, Recipe, SupportSet, SupportSlice, adaptable, write_adapter
 from napari_medfm.evaluation import read_manifest
@@ -128,12 +128,13 @@ def once(work: Work, run: report.Run, *, jobs: int, kill: bool = False) -> bool:
     work.folder.mkdir(exist_ok=True)
     begun = Path(tempfile.mkdtemp(dir=work.folder.parent))
     shares = [Share(work.function, order, number, begun) for number, order in enumerate(work.orders)]
-    start, rows, victim = time.perf_counter(), [], 0
+    start, rows, finished, victim = time.perf_counter(), [], set(), 0
     with cache_in(work.folder / "cache"):
-        for done, outcome in enumerate(spread(do, shares, jobs=jobs), start=1):
+        for outcome in spread(do, shares, jobs=jobs):
             rows += outcome.result or [{"problem": outcome.problem}]
-            if kill and not victim and done > len(shares) // 3:
-                victim = kill_one(begun)
+            finished.add(outcome.number)
+            if kill and not victim and len(finished) > len(shares) // 3:
+                victim = kill_one(begun, finished)
     title = f"{work.kind}, {'one process' if jobs == 1 else 'two, one killed' if kill else 'two, all there'}"
     passed, failed = (sum(bool(row.get(name)) for row in rows) for name in ("passed_over", "problem"))
     told = f"{len(rows)}, {passed}, {failed}; {time.perf_counter() - start:.1f} s"
@@ -145,16 +146,20 @@ def once(work: Work, run: report.Run, *, jobs: int, kill: bool = False) -> bool:
     return any(victim in who and len(who) > 1 for who in processes.values())
 
 
-def kill_one(begun: Path) -> int:
-    """Kill the process that began a case last, and return its number."""
-    newest = max(begun.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    victim = int(newest.name.split()[1])
-    os.kill(victim, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(victim)] if psutil.pid_exists(victim) else [], timeout=10)
+def kill_one(begun: Path, finished: set[int]) -> int:
+    """Kill the process that began a case last, of those that are not finished, and return its number; 0 if all are."""
+    running = [path for path in begun.iterdir() if int(path.name.split()[0]) not in finished]
+    if not running:
+        return 0
+    victim = int(max(running, key=lambda path: path.stat().st_mtime_ns).name.split()[1])
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(victim)
+        process.kill()  # SIGKILL: nothing is put in order
+        process.wait(timeout=10)
     return victim
 
 
-@contextmanager
+@contextlib.contextmanager
 def cache_in(folder: Path) -> Iterator[None]:
     before = os.environ.get("MEDFM_CACHE_DIR")
     os.environ["MEDFM_CACHE_DIR"] = str(folder)
@@ -168,9 +173,18 @@ def cache_in(folder: Path) -> Iterator[None]:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Return the content of every embedding and every label file and record, by name."""
-    paths = (*folder.rglob("*.safetensors"), *(folder / "labels").rglob("*_labels.*"))
-    return {path.name: path.read_bytes() for path in paths}
+    """Return what every embedding and every label file and record holds, by name."""
+    labels = {path.name: path.read_bytes() for path in (folder / "labels").rglob("*_labels.*")}
+    return labels | {path.name: embedding(path) for path in folder.rglob("*.safetensors")}
+
+
+def embedding(path: Path) -> bytes:
+    """Return everything an embedding's file holds, bit for bit, in order: its own order is another one every time."""
+    with safe_open(path, "numpy") as held:
+        facts = sorted((held.metadata() or {}).items())
+        parts = [(name, held.get_tensor(name)) for name in sorted(held.keys())]
+    about = repr((facts, [(name, array.dtype.str, array.shape) for name, array in parts]))
+    return b"".join((about.encode(), *(array.tobytes() for _, array in parts)))
 
 
 def count(found: dict[str, bytes], ending: str) -> int:

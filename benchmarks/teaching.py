@@ -218,10 +218,11 @@ class Walk:
         return f"{len(sure) - left} of {len(sure)}"
 
     def roll_back(self) -> int:
-        """Use the first version again; return which one is in use then."""
-        adapting = self._teaching.adapting
-        self._panel.adapt.versions.setCurrentIndex(self._panel.adapt.versions.count() - 1)
-        first = self._panel.adapt.versions.currentData()
+        """Use the first version of this structure again; return which one is in use then."""
+        adapting, versions = self._teaching.adapting, self._panel.adapt.versions
+        held = [versions.itemData(place) for place in range(versions.count())]
+        first = next(each for each in held if (each.facts.structure, each.version) == (self._name, 1))
+        versions.setCurrentIndex(held.index(first))
         self.press(self._panel.adapt.use)
         driver.wait(lambda: self._in_use() == first.digest, LONGEST)
         return int(adapting.in_use.listed.version)

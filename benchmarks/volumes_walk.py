@@ -371,10 +371,16 @@ class Walk:
         person.show(plane)
         person.hover(plane, np.add(heart, 1))
         person.hover(plane, heart)
+        driver.wait(lambda: self._points_at(heart), LONGEST)
         person.key("C")
         person.picture("crosshair", self._panel.image)
         assert isinstance(plane, Plane)
         return self._case.workspace.crosshair.voxel == plane.to_voxel(heart)
+
+    def _points_at(self, place: tuple[float, float]) -> bool:
+        """Whether the viewer knows that the mouse is there: moves take their way through the window system."""
+        pointer = self._case.workspace.pointer()
+        return pointer is not None and np.array_equal(np.round(pointer.position), np.round(place))
 
     def _cycle(self) -> bool:
         """A shows the other planes through the crosshair."""

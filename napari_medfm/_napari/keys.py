@@ -246,7 +246,5 @@ class ViewerKeys:
 
 
 def start_next(session: AnnotationSession) -> int:
-    """Start another object of the class of the active one, or else of the last, and return its id."""
-    objects = session.state.objects
-    last = objects.get(session.state.active or max(objects, default=0))
-    return session.add_object(last.class_name if last else None)
+    """Start another object, of the class that is next, and return its id."""
+    return session.add_object(session.state.next_class)

@@ -4,7 +4,6 @@ Images are read on the lane of files, slices looked at on that of the device, wh
 ranked beside both.
 """
 
-import getpass
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
@@ -24,10 +23,11 @@ from napari_medfm._napari.notices import attempt, tell
 from napari_medfm._plugin.case import Case
 from napari_medfm._plugin.dialogs import ask_for_folder
 from napari_medfm._plugin.engine import Engine
+from napari_medfm._plugin.reader import keep_reader, known_reader
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher, MedfmPanel
 from napari_medfm._qt.gallery import LookAlikeGallery, Tile
-from napari_medfm.errors import ChoiceRequiredError, SessionError
+from napari_medfm.errors import ChoiceRequiredError, ProjectError, SessionError
 from napari_medfm.inference import Predictor
 from napari_medfm.prompts import Box
 from napari_medfm.volume import Region, Volume, Window
@@ -105,7 +105,7 @@ class LookAlikes:
     dispatch : MainThreadDispatcher
         Brings answers to the thread of the interface.
     show : callable
-        Opens an image, or the layer of one, as a case of its own.
+        Opens an image, or the layer of one, as a case of its own, and returns its layer.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class LookAlikes:
         panel: MedfmPanel,
         engine: Engine,
         dispatch: MainThreadDispatcher,
-        show: Callable[[Volume | Image], None],
+        show: Callable[[Volume | Image], Image],
     ) -> None:
         self._viewer, self._panel, self._engine = viewer, panel, engine
         self._dispatch, self._show = dispatch, show
@@ -131,6 +131,7 @@ class LookAlikes:
         self._case: Case | None = None
         self._waiting: Candidate | None = None
         self._layers: WeakValueDictionary[str, Image] = WeakValueDictionary()
+        self._brought: Image | None = None  # what only the gallery has a use for
         self.gallery: LookAlikeGallery | None = None
 
     def ask(self, case: Case) -> None:
@@ -142,7 +143,11 @@ class LookAlikes:
             return
         self.stop()
         self._hunt = None
+        if case.workspace.layers.image is self._brought:
+            self._brought = None  # who searches from it wants to come back
         gallery = self._shown()
+        known = case.session.annotator or gallery.reader or known_reader(self._engine.settings.data_dir)
+        gallery.set_reader(known, asked=False)
         gallery.set_subject(f"What looks like {self._subject.name}, in other images of a project or folder")
         gallery.show_status("Nothing searched yet")
         gallery.show_problems(())
@@ -185,7 +190,7 @@ class LookAlikes:
         self.stop()
         self._fetching.forget()
         self._ranking.forget()
-        self._case = self._subject = self._hunt = self._waiting = None
+        self._case = self._subject = self._hunt = self._waiting = self._brought = None
         gallery, self.gallery = self.gallery, None
         if gallery is not None:
             gallery.close()
@@ -200,6 +205,7 @@ class LookAlikes:
                 (self.gallery.open_requested, self._open),
                 (self.gallery.accept_requested, self._accept),
                 (self.gallery.refuse_requested, self._refuse),
+                (self.gallery.reader_changed, self._keep_reader),
             ):
                 signal.connect(slot)
         self.gallery.show()
@@ -218,6 +224,8 @@ class LookAlikes:
         if hunt is not None:
             hunt.gallery, hunt.refused = ground.gallery, ground.refused
             hunt.targets, hunt.total = deque(ground.targets), len(ground.targets)
+            if self.gallery is not None:
+                self.gallery.set_reader(self.gallery.reader, asked=ground.gallery is not None)
             self._run(make_query_steps(ground.lesions, hunt.subject.predictor), partial(self._described, hunt))
 
     def _described(self, hunt: _Hunt, query: "Query") -> None:
@@ -291,24 +299,34 @@ class LookAlikes:
 
     def _accept(self, key: int) -> None:
         hunt = self._hunt
-        if hunt is not None and key in hunt.found:
+        if hunt is not None and key in hunt.found and self._is_named(hunt):
             hunt.found[key].accepted = True
             self._judge(hunt, hunt.found[key], "accepted")
             self._rank(hunt)
 
     def _refuse(self, key: int) -> None:
         hunt = self._hunt
-        if hunt is not None and hunt.query is not None and key in hunt.found:
+        if hunt is not None and hunt.query is not None and key in hunt.found and self._is_named(hunt):
             find = hunt.found.pop(key)
             hunt.refused = [*hunt.refused, find.candidate.description]
             hunt.query = hunt.query.without(hunt.refused)
             self._judge(hunt, find, "rejected")
             self._rank(hunt)
 
+    def _is_named(self, hunt: _Hunt) -> bool:
+        """Whether it is known who judges, which a project has to be told."""
+        named = hunt.gallery is None or bool(self.gallery is not None and self.gallery.reader)
+        if not named:
+            tell(ProjectError("project", "does not know who you are", "Type your name beside Reader."))
+        return named
+
+    def _keep_reader(self, name: str) -> None:
+        self._engine.files.submit(partial(keep_reader, self._engine.settings.data_dir, name))
+
     def _judge(self, hunt: _Hunt, find: _Find, verdict: str) -> None:
         """Tell the project, if one was searched."""
-        if hunt.gallery is not None and find.kept is not None:
-            judging = self._engine.files.submit(partial(_judged, hunt.gallery, find, verdict))
+        if hunt.gallery is not None and find.kept is not None and self.gallery is not None:
+            judging = self._engine.files.submit(partial(_judged, hunt.gallery, find, verdict, self.gallery.reader))
             judging.add_done_callback(lambda done: self._dispatch(lambda: self._told(done)))
 
     def _told(self, judging: "Future[None]") -> None:
@@ -327,9 +345,17 @@ class LookAlikes:
         self._waiting = candidate
         layer = self._layers.get(candidate.fingerprint)
         if layer is not None and is_in(layer, self._viewer.layers):
-            self._show(layer)
+            self._bring(layer)
         else:
-            self._fetching.ask(partial(_read, candidate), self._show, self._failed)
+            self._fetching.ask(partial(_read, candidate), self._bring, self._failed)
+
+    def _bring(self, image: Volume | Image) -> None:
+        """Open the image of a candidate in the place of the one that was read for the candidate before."""
+        before, layer = self._brought, self._show(image)
+        is_read = layer is not image  # else the layer was there
+        self._brought = layer if is_read or layer is before else None
+        if before is not None and before is not layer and is_in(before, self._viewer.layers):
+            self._viewer.layers.remove(before)
 
     def _prompt(self, case: Case, candidate: "Candidate") -> None:
         structure = self._subject.structure if self._subject is not None else None
@@ -398,11 +424,11 @@ def _keep(gallery: "Gallery | None", subject: _Subject, target: "Target", candid
     ]
 
 
-def _judged(gallery: "Gallery", find: _Find, verdict: str) -> None:
+def _judged(gallery: "Gallery", find: _Find, verdict: str, person: str) -> None:
     from napari_medfm.projects.gallery import Verdict
 
     if find.kept is not None:
-        find.kept = gallery.judge(find.kept, Verdict(verdict), getpass.getuser())
+        find.kept = gallery.judge(find.kept, Verdict(verdict), person)
 
 
 def _tiles(found: Mapping[int, _Find], query: "Query") -> list[Tile]:

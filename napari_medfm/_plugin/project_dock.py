@@ -5,21 +5,22 @@ from typing import Any
 
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 from napari_medfm._napari.keys import CASE_KEYS, ViewerKeys
 from napari_medfm._plugin.annotator import Annotator
 from napari_medfm._plugin.dialogs import ask_for_folder, is_typing
+from napari_medfm._plugin.docked import DockedWidget
 from napari_medfm._plugin.projecting import ProjectControl
 from napari_medfm._qt import MainThreadDispatcher
 from napari_medfm._qt.images_dialog import ImagesDialog
 from napari_medfm._qt.project_panel import ProjectPanel
 
+_HEIGHT = 480  # pixels to begin with, as far as there is room
 _PLUGIN, ANNOTATE, PROJECT = "napari-medfm", "Annotate", "Project"
 
 
-class ProjectDock(QWidget):
+class ProjectDock(DockedWidget[ProjectControl]):
     """The dock of a project.
 
     Hiding or closing it lets go of the project; the case that is open stays open, and showing it again goes on.
@@ -33,52 +34,30 @@ class ProjectDock(QWidget):
     ----------
     panel : ProjectPanel
         What is shown.
-    control : ProjectControl or None
-        What is going on; None while the dock is closed.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.panel = ProjectPanel()
-        self.control: ProjectControl | None = None
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # all the height of the dock
+        self.rows.addWidget(self.panel)
         self.panel.new_requested.connect(self._ask_for_new)
         self.panel.open_requested.connect(self._ask_for_project)
         self.panel.add_requested.connect(self._ask_for_images)
-        self._begin()
+        self.go_on()
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Go on."""
-        super().showEvent(event)
-        self._begin()
+    @property
+    def control(self) -> ProjectControl | None:
+        """What is going on; None while the dock is closed."""
+        return self._going
 
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Let go of the project, unless the whole window was only minimised."""
-        super().hideEvent(event)
-        if not event.spontaneous():
-            self.close_project()
+    def _begin(self, dispatch: MainThreadDispatcher) -> ProjectControl:
+        actions = dict(zip(CASE_KEYS, (self._go_back, self._go_on), strict=True))
+        self._keys = ViewerKeys(self._viewer, actions, is_typing=is_typing)
+        return ProjectControl(self._viewer, self.panel, dispatch, self._annotators)
 
-    def close_project(self) -> None:
-        """Let go of the project; what is in it and in the journals stays."""
-        control, self.control = self.control, None
-        if control is not None:
-            self.destroyed.disconnect(control.abandon)
-            self._keys.teardown()
-            control.close()
-            self._dispatch.close()
-            self.panel.set_project("")
-
-    def _begin(self) -> None:
-        if self.control is None:
-            self._dispatch = MainThreadDispatcher(self)
-            self.control = ProjectControl(self._viewer, self.panel, self._dispatch, self._annotators)
-            actions = dict(zip(CASE_KEYS, (self._go_back, self._go_on), strict=True))
-            self._keys = ViewerKeys(self._viewer, actions, is_typing=is_typing)
-            self.destroyed.connect(self.control.abandon)  # a window that was never shown is never hidden
+    def _ended(self) -> None:
+        self._keys.teardown()
+        self.panel.set_project("")
 
     def _annotators(self, *, show: bool) -> Annotator | None:
         widget = annotation_panel(self._viewer, show=show)
@@ -130,6 +109,7 @@ def dock_project(viewer: Viewer) -> Any:
     window = docked.parentWidget()
     if is_new and isinstance(window, QMainWindow) and isinstance(docked, QDockWidget):
         window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docked)
+        window.resizeDocks([docked], [_HEIGHT], Qt.Orientation.Vertical)  # else napari's own docks leave it a strip
     docked.show()
     return widget
 

@@ -18,6 +18,7 @@ from napari_medfm._plugin.engine import Engine
 from napari_medfm._plugin.export_run import ExportRun
 from napari_medfm._plugin.opening import Terms
 from napari_medfm._plugin.project_export import ProjectExport
+from napari_medfm._plugin.reader import keep_reader, known_reader
 from napari_medfm._plugin.wording import worded
 from napari_medfm._qt import MainThreadDispatcher
 from napari_medfm._qt.images_dialog import ImagesChoice
@@ -110,11 +111,13 @@ class ProjectControl:
         self._intents = (
             (panel.case_requested, self.open_case),
             (panel.step_requested, self._take_step),
-            (panel.reader_changed, self.refresh),
+            (panel.reader_changed, self._change_reader),
             (panel.refresh_requested, self.refresh),
         )
         for signal, slot in self._intents:
             signal.connect(slot)
+        if not panel.reader:
+            panel.name.setText(known_reader(self._engine.settings.data_dir))
 
     @property
     def project(self) -> Project | None:
@@ -174,6 +177,10 @@ class ProjectControl:
         self._lane.wait_idle(_PATIENCE)
         self._lane.close(wait=False)
         self._engine.release()
+
+    def _change_reader(self, name: str) -> None:
+        self._engine.files.submit(partial(keep_reader, self._engine.settings.data_dir, name))
+        self.refresh()
 
     def _choose(
         self, task: Callable[[], tuple[Snapshot, tuple[ObjectClass, ...]]], choice: ImagesChoice | None = None

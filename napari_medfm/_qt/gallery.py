@@ -7,10 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
-from qtpy.QtWidgets import QDialog, QListView, QListWidget, QListWidgetItem, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDialog,
+    QLineEdit,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_medfm._qt.buttons import CompactButton
-from napari_medfm._qt.section import Line, Paragraph, row
+from napari_medfm._qt.section import READER, READER_TIP, Line, Paragraph, caption, row
 
 _SIDE = 112
 _CELL = QSize(_SIDE + 24, _SIDE + 50)
@@ -65,6 +74,8 @@ class LookAlikeGallery(QDialog):
         Open the image of a tile, by its key.
     accept_requested, refuse_requested : Signal(int)
         It is one; it is none.
+    reader_changed : Signal(str)
+        Who says so.
     """
 
     where_requested = Signal()
@@ -72,6 +83,7 @@ class LookAlikeGallery(QDialog):
     open_requested = Signal(int)
     accept_requested = Signal(int)
     refuse_requested = Signal(int)
+    reader_changed = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -84,11 +96,25 @@ class LookAlikeGallery(QDialog):
         self.open = CompactButton("Open", "Open the image at this slice, with the box as a prompt", hint="double-click")
         self.accept_one = CompactButton("Accept", "It is one", glyph="check")
         self.refuse = CompactButton("Not one", "It is none: what looks like it falls behind", glyph="delete")
+        self.name = QLineEdit()
+        self.name.setPlaceholderText(READER)
+        self.name.setToolTip(READER_TIP)
+        self.person = QWidget()
         self._build_tiles()
         self._lay_out()
         self._wire()
         self.show_progress(0, 0)
         self._enable()
+
+    @property
+    def reader(self) -> str:
+        """Who is at work; empty if nobody said so."""
+        return str(self.name.text()).strip()
+
+    def set_reader(self, name: str, *, asked: bool) -> None:
+        """Say who is at work; the name can be seen and changed if it is asked for."""
+        self.name.setText(name)
+        self.person.setVisible(asked)
 
     def set_subject(self, text: str) -> None:
         """Say what is looked for."""
@@ -118,9 +144,7 @@ class LookAlikeGallery(QDialog):
         chosen = self.chosen
         self.tiles.clear()
         for tile in tiles:
-            item = QListWidgetItem(
-                QIcon(_drawn(tile)), f"{tile.score:.2f}{' ✓' if tile.accepted else ''}\n{tile.title}"
-            )
+            item = QListWidgetItem(_icon(tile), f"{tile.score:.2f}{' ✓' if tile.accepted else ''}\n{tile.title}")
             item.setData(_KEY, tile.key)
             item.setToolTip(tile.title)
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
@@ -155,8 +179,12 @@ class LookAlikeGallery(QDialog):
         layout.addWidget(self.status)
         layout.addWidget(self.problems)
         layout.addWidget(self.tiles, 1)
+        line = row(caption("Reader", self.name), self.name, stretch=1)
+        self.person.setLayout(line)
+        layout.addWidget(self.person)
         layout.addLayout(row(self.open, self.accept_one, self.refuse))
-        self.problems.hide()
+        for part in (self.problems, self.person):
+            part.hide()
         for button in (self.where, self.stop, self.open, self.accept_one, self.refuse):
             button.setAutoDefault(False)
         self.resize(_SIZE)
@@ -169,6 +197,7 @@ class LookAlikeGallery(QDialog):
         self.open.clicked.connect(self._open)
         self.accept_one.clicked.connect(self._accept)
         self.refuse.clicked.connect(self._refuse)
+        self.name.editingFinished.connect(self._change_reader)
 
     def _enable(self) -> None:
         for button in (self.open, self.accept_one, self.refuse):
@@ -181,6 +210,9 @@ class LookAlikeGallery(QDialog):
     def _accept(self) -> None:
         if self.chosen is not None:
             self.accept_requested.emit(self.chosen)
+
+    def _change_reader(self) -> None:
+        self.reader_changed.emit(self.reader)
 
     def _refuse(self) -> None:
         if self.chosen is not None:

@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor
 from napari_medfm._qt.section import Wiring
 from napari_medfm._qt.tables import COLOUR_ROLE, GLYPH_ROLE
 from napari_medfm.errors import MedfmError
-from napari_medfm.session import AnnotationSession, Measures, ObjectClass, SegmentedObject
+from napari_medfm.session import AnnotationSession, Measures, SegmentedObject, with_class
 
 Role = Qt.ItemDataRole
 
@@ -210,8 +210,7 @@ class ObjectsModel(QAbstractTableModel):
         if self._session is None:
             return
         if name not in self.class_names():
-            colour = self._session.state.objects[object_id].colour
-            self._session.define_classes([*self._session.state.classes, ObjectClass(name, colour)])
+            self._session.define_classes(with_class(self._session.state.classes, name))
         self._session.set_class(object_id, name)
 
     def _text_data(self, column: Column, thing: SegmentedObject, role: int) -> Any:

@@ -59,7 +59,7 @@ class ObjectsSection(Section):
         """Show the objects of a session."""
         self._session = session
         self.model.bind(session, wiring)
-        wiring.connect(session.events.active_changed, self._select_active)
+        wiring.connect(session.events.active_changed, self._follow_active)
         wiring.connect(session.events.objects_changed, self._refresh)
         wiring.connect(session.events.classes_changed, self._list_classes)
         wiring.connect(session.events.extent_changed, self._show_extent)
@@ -204,6 +204,15 @@ class ObjectsSection(Section):
             self.table.selectRow(place)
         self._enable_choice()
 
+    def _follow_active(self) -> None:
+        """Choose the object that is worked on, and speak of its class."""
+        self._select_active()
+        active = active_object(self._session)
+        place = self.extent_class.findText(active.class_name) if active is not None else -1
+        if place >= 0:
+            self.extent_class.setCurrentIndex(place)
+            self._show_extent()
+
     def _enable_choice(self) -> None:
         chosen = self._current() is not None
         self.jump.setEnabled(chosen)
@@ -248,8 +257,7 @@ class ObjectsSection(Section):
 
     def _add(self) -> None:
         if self._session is not None:
-            active = active_object(self._session)
-            self.attempt(self._session.add_object, active.class_name if active is not None else None)
+            self.attempt(self._session.add_object, self._session.state.next_class)
 
     def _delete(self) -> None:
         # No question: one undo brings the object back, voxels and all.

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_medfm._qt.adapt_section import AdaptSection
 from napari_medfm._qt.edit_section import EditSection
@@ -17,7 +17,7 @@ from napari_medfm._qt.prompt_section import PromptSection
 from napari_medfm._qt.propagate_section import PropagateSection
 from napari_medfm._qt.proposals_section import ProposalsSection
 from napari_medfm._qt.resume_bar import ResumeBar
-from napari_medfm._qt.section import Banner, Line, Section, Wiring
+from napari_medfm._qt.section import Banner, Line, Section, Wiring, scrolled
 from napari_medfm._qt.unfinished_bar import UnfinishedBar
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import ModelEntry
@@ -256,11 +256,7 @@ class MedfmPanel(QWidget):
         for section in self._sections():
             sections.addWidget(section)
         sections.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidget(body)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll = scrolled(body)
         notice = Line("For research use only, not for diagnosis")
         notice.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         layout = QVBoxLayout(self)

@@ -1,6 +1,5 @@
 """A project in a dock: its cases, how far they are, and what can be done with the chosen one."""
 
-import getpass
 from collections.abc import Sequence
 
 from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
@@ -10,7 +9,6 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QProgressBar,
-    QScrollArea,
     QSizePolicy,
     QTableView,
     QVBoxLayout,
@@ -20,15 +18,16 @@ from superqt.utils import signals_blocked
 
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.cases_model import CaseColumn, CasesModel, SelectedCases, describe_case, neighbour
-from napari_medfm._qt.section import Banner, Line, Paragraph, caption, choice, row
+from napari_medfm._qt.section import READER, READER_TIP, Banner, Line, Paragraph, caption, choice, row, scrolled
 from napari_medfm._qt.tables import make_compact
 from napari_medfm._qt.task_bar import TaskBar
 from napari_medfm.errors import MedfmError
 from napari_medfm.projects import Case, CaseStatus, Found, Progress, Selection, Step, steps
 
-_NARROWEST = 280
+_NARROWEST = 300
 _EVERY_MS = 5000
 _FEWEST_ROWS = 5
+_FILTERS = (4, 5, 3)  # shares of the width
 _WIDTHS = {CaseColumn.NUMBER: 28, CaseColumn.STATUS: 88, CaseColumn.PEOPLE: 64}
 _STEPS = {
     Step.START: ("Start", "Take this case and open it"),
@@ -110,7 +109,7 @@ class ProjectPanel(QWidget):
         self.model.set_cases(())
         self.show_progress(None)
         self.set_open(None)
-        for part in (self.cases, self.add, self.export):
+        for part in (self.cases, self.acting, self.add, self.export):
             part.setVisible(bool(name))
 
     def set_cases(self, cases: Sequence[Case], progress: Progress) -> None:
@@ -182,8 +181,9 @@ class ProjectPanel(QWidget):
         self.new = CompactButton("New\N{HORIZONTAL ELLIPSIS}", "Make a project of a folder of images")
         self.open = CompactButton("Open\N{HORIZONTAL ELLIPSIS}", "Open the folder of a project")
         self.add = CompactButton("Add\N{HORIZONTAL ELLIPSIS}", "Add all images of a folder")
-        self.name = QLineEdit(_login_name())
-        self.name.setToolTip("Who you are; others see it beside the cases that you take")
+        self.name = QLineEdit()
+        self.name.setPlaceholderText(READER)
+        self.name.setToolTip(READER_TIP)
         self.progress = QProgressBar()
         self.progress.setAccessibleName("Progress of the project")
         self.progress.setToolTip("Cases that are done or reviewed")
@@ -236,17 +236,21 @@ class ProjectPanel(QWidget):
         self.export = CompactButton("Export\N{HORIZONTAL ELLIPSIS}", "Make a training set of the finished cases")
 
     def _lay_out(self) -> None:
-        self.cases = QWidget()  # what is needed most at the top: the dock may be low
+        self.cases, self.acting, body = QWidget(), QWidget(), QWidget()
         parts = QVBoxLayout(self.cases)
         parts.setContentsMargins(0, 0, 0, 0)
         parts.setSpacing(5)
-        parts.addLayout(row(self.status, self.patient, self.annotator))
+        filters = row(self.status, self.patient, self.annotator)
+        for place, share in enumerate(_FILTERS):
+            filters.setStretch(place, share)
+        parts.addLayout(filters)
         parts.addWidget(self.table, 1)
-        parts.addLayout(row(self.show_case, *self.steps.values()))
         parts.addLayout(row(self.previous, self.next))
         for part in (self.note, self.details, self.text):
             parts.addWidget(part)
-        body = QWidget()
+        acts = row(self.show_case, *self.steps.values())
+        acts.setContentsMargins(6, 0, 6, 4)
+        self.acting.setLayout(acts)  # in view however low the dock is
         rows = QVBoxLayout(body)
         rows.setContentsMargins(6, 2, 6, 4)
         rows.setSpacing(5)
@@ -256,16 +260,13 @@ class ProjectPanel(QWidget):
         rows.addLayout(row(caption("Reader", self.name), self.name, stretch=1))
         rows.addLayout(row(self.new, self.open))
         rows.addLayout(row(self.add, self.export))
-        scroll = QScrollArea()
-        scroll.setWidget(body)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        rows.addStretch()  # of use where no project is open
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.error)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(scrolled(body), 1)
+        layout.addWidget(self.acting)
         self.setMinimumWidth(_NARROWEST)
 
     def _wire(self) -> None:
@@ -364,10 +365,3 @@ def describe_progress(progress: Progress | None) -> str:
     reviewed = progress.counts[CaseStatus.REVIEWED]
     finished = progress.counts[CaseStatus.DONE] + reviewed
     return f"{finished} of {progress.total} done, {reviewed} reviewed"
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # nobody is logged in, as in some containers
-        return ""

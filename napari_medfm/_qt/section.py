@@ -8,13 +8,17 @@ from weakref import WeakMethod
 from psygnal import SignalInstance
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QColor, QResizeEvent
-from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible, QElidingLabel
 
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.glyphs import Mark, glyph_icon
 from napari_medfm.errors import MedfmError
 from napari_medfm.session import AnnotationSession, SegmentedObject
+
+READER = "Your name, initials or a pseudonym"
+READER_TIP = "Who you are: it is written to the project, and to the journals of the cases that you take"
+"""What is said of the field in which people name themselves."""
 
 _UNLIMITED = 16_777_215  # QWIDGETSIZE_MAX
 _SPACING = 5
@@ -151,13 +155,21 @@ class Paragraph(QLabel):
         super().resizeEvent(event)
         self._take_height()
 
+    def changeEvent(self, event: QEvent) -> None:
+        """Take the height that another font asks for."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._take_height()
+
     def text(self) -> str:
         """Return the text as it was given."""
         return self._whole
 
     def _take_height(self) -> None:
-        # Folding sections and scroll areas ask for hints that know nothing of the width.
-        self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
+        # Folding sections and scroll areas ask for hints that know nothing of the width, and deal out room to spare.
+        self.setMinimumHeight(0)  # else the height that is asked for is at least the one of before, and at most
+        self.setMaximumHeight(_UNLIMITED)
+        self.setFixedHeight(max(0, self.heightForWidth(self.width())))
 
 
 class Banner(QFrame):
@@ -216,6 +228,16 @@ def row(*parts: QWidget, stretch: int | None = None) -> QHBoxLayout:
     for number, part in enumerate(parts):
         layout.addWidget(part, int(stretch in (None, number)))
     return layout
+
+
+def scrolled(body: QWidget) -> QScrollArea:
+    """Return an area that shows as much of a widget as there is room for, in all of its width."""
+    scroll = QScrollArea()
+    scroll.setWidget(body)
+    scroll.setWidgetResizable(True)
+    scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return scroll
 
 
 def choice() -> QComboBox:

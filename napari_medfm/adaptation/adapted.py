@@ -18,7 +18,7 @@ from napari_medfm.models.recent import Recent
 from napari_medfm.prompts import Point, PromptSet, voxel_at
 
 _KEPT = 8  # maps of probabilities
-_ELSEWHERE = 0.05  # probability of the structure; the figures are in benchmarks/RESULTS.md, fewshot
+_ELSEWHERE = 0.001  # probability of the structure; the figures are in benchmarks/RESULTS.md, fewshot
 
 
 class AdaptedModel:

@@ -32,6 +32,7 @@ _SETTLING = 1.0  # steps with the judged slice, in those without it
 _JUDGING = 20  # answers, roughly
 _CLEARLY = 0.1  # difference of two Dice values of one slice that is not noise
 _SUREST = 1e-3  # a probability that is certain
+_GRACE = 0.15  # of the time of a phase, by which steps may be late at its beginning
 _VALIDATE = 20  # steps of the head between two looks at the judged slice
 
 
@@ -276,9 +277,7 @@ class Adaptation:
         for done in range(steps):
             if self._is_over(phase) and self._trained:
                 return
-            share = self._clock.share(phase)  # where time will not suffice for all steps, the rate falls with it
-            progress = share if share > (done + 1) / steps else done / steps
-            loss = _with_the_memory_there_is(training, progress)
+            loss = _with_the_memory_there_is(training, _progress(done / steps, self._clock.share(phase)))
             self._trained += 1
             yield Progress(phase, done + 1, steps, loss)
 
@@ -306,6 +305,14 @@ class Adaptation:
         tensors = {HEAD + name: value for name, value in head.average.state_dict().items()}
         tensors |= {DECODER + name: value for name, value in moved.items()}
         return Adapter(facts, {name: value.detach().cpu().clone() for name, value in tensors.items()})
+
+
+def _progress(done: float, share: float) -> float:
+    """Return how far the rate has to be, 0..1, from the share of the steps, and of the time, that is over.
+
+    Where time will not suffice for all steps, the rate falls with time. One slow step at the beginning tells nothing.
+    """
+    return max(done, share - _GRACE * (1 - share))
 
 
 def _with_the_memory_there_is(training: HeadTraining | DecoderTraining, progress: float) -> float:

@@ -69,14 +69,15 @@ def export(  # noqa: PLR0913 - each argument is an option of the command
 
     exporter = find_exporter(form)
     reading = _Reading(_pattern(patients), channel)
-    found = _project(images, reviewed, channel) or _cases(images, labels, classes, reading)
+    projected = _project(images, reviewed, channel)
+    found = projected or _cases(images, labels, classes, reading)
     facts = Facts(description, reference, licence, complete)
     options = Options(folds=folds, test=test, seed=seed, facts=facts)
     with bar("Exporting") as move:
         done = export_dataset(list(found.values()), exporter, output, options, replace=replace, progress=move)
     if key is not None:
         _write_key(key, list(found), done)
-    _warn(done, patients, exporter.name)
+    _warn(done, guessed=not projected)
     return [_row(done, name) for name in done.plan.values]
 
 
@@ -261,9 +262,10 @@ def _write_key(path: Path, files: Sequence[str], done: "Exported") -> None:
     atomic_write_bytes(path, text.getvalue().encode())
 
 
-def _warn(done: "Exported", pattern: str, form: str) -> None:
+def _warn(done: "Exported", *, guessed: bool) -> None:
+    """Tell what is doubtful; who is which patient was guessed here, or settled when the project was made."""
     persons = {entry.patient for entry in done.plan.entries}
-    if len(persons) == len(done.plan.entries) > 1:
+    if guessed and len(persons) == len(done.plan.entries) > 1:
         typer.echo("Every image counts as a patient of its own; if that is wrong, see --patients.", err=True)
     ignored = max(each.ignored for each in done.counts)
     if ignored > 0:

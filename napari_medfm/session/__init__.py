@@ -33,6 +33,7 @@ from napari_medfm.session.state import (
     SessionState,
 )
 from napari_medfm.session.teaching import Teaching
+from napari_medfm.session.transitions import with_class
 from napari_medfm.session.unfinished import Unfinished
 from napari_medfm.session.verify import Recovery, VerifyReport, recover, verify
 
@@ -91,4 +92,5 @@ __all__ = [
     "resolve",
     "set_aside",
     "verify",
+    "with_class",
 ]

@@ -199,6 +199,11 @@ class AnnotationSession:
         return self._hold.lock is None
 
     @property
+    def annotator(self) -> str:
+        """Who annotates, as given when it was opened; empty if nobody was named."""
+        return self._ledger.annotator
+
+    @property
     def message(self) -> str:
         """A sentence on why the session is read-only, else empty."""
         return str(opening.refusal(self.path, self._hold)) if self.read_only else ""
@@ -287,7 +292,7 @@ class AnnotationSession:
         self._commit(drafts.reset(self.state, self._ledger.voxels, object_id))
 
     def add_prompt(self, prompt: Prompt, *, alone: bool = False) -> None:
-        """Add a prompt to the active object; if there is none, to a new one of the last object's class.
+        """Add a prompt to the active object; if there is none, to a new one of the `next_class`.
 
         Where the object has voxels that no prompt explains, a mask prompt of them goes
         before it, in the same step. A mask prompt on a plane without other prompts is

@@ -161,6 +161,17 @@ class SessionState:
                 return known
         raise SessionError(f"class {name}", "is not defined", "Define it or choose another.")
 
+    @property
+    def next_class(self) -> str | None:
+        """Class of an object that is begun without naming one: that of the last, else the first; None without classes.
+
+        The last is the active object, or else the newest.
+        """
+        last = self.objects.get(self.active or max(self.objects, default=0))
+        if last is not None and last.class_name is not None:
+            return last.class_name
+        return self.classes[0].name if self.classes else None
+
     def extent_of(self, class_name: str, plane: Plane) -> Extent:
         """Return how far a class was annotated on a plane."""
         return self.extent.get((class_name, plane), Extent.UNSEEN)

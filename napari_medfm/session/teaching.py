@@ -12,8 +12,8 @@ from napari_medfm.session.live import LiveSegmentation
 from napari_medfm.session.notes import Work
 from napari_medfm.session.proposals import Pending, Proposals
 from napari_medfm.session.session import AnnotationSession
-from napari_medfm.session.state import Extent, ObjectClass
-from napari_medfm.session.transitions import default_colour
+from napari_medfm.session.state import Extent
+from napari_medfm.session.transitions import with_class
 from napari_medfm.session.unfinished import Unfinished
 from napari_medfm.volume import Plane
 
@@ -90,7 +90,7 @@ class Teaching:
             raise SessionError("class", "cannot have an empty name", "Type a name.")
         classes = session.state.classes
         if name not in {each.name for each in classes}:
-            session.define_classes([*classes, ObjectClass(name, default_colour(len(classes) + 1))])
+            session.define_classes(with_class(classes, name))
         thing = session.state.objects.get(session.state.active or 0)
         if thing is not None and thing.class_name is None:
             session.set_class(thing.id, name)

@@ -17,6 +17,7 @@ V = TypeVar("V")
 
 _GOLDEN = 0.6180339887498949
 """Hues this far apart around the circle never come close to each other."""
+_MORE = 24  # colours to choose from, besides one for each that is taken
 
 
 def default_colour(number: int) -> Colour:
@@ -25,12 +26,27 @@ def default_colour(number: int) -> Colour:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
+def distinct_colour(taken: Iterable[Colour]) -> Colour:
+    """Return the default colour that is farthest from all that are taken."""
+    known = tuple(taken)
+
+    def room(colour: Colour) -> int:
+        return min((sum((a - b) ** 2 for a, b in zip(colour, other, strict=True)) for other in known), default=0)
+
+    return max(map(default_colour, range(1, len(known) + _MORE)), key=room)
+
+
+def default_name(number: int, class_name: str | None) -> str:
+    """Return what an object is called that nobody gave a name."""
+    return f"{class_name or 'Object'} {number}"
+
+
 def add_object(state: SessionState, class_name: str | None = None, name: str | None = None) -> SessionState:
     """Return the state with one more object, which is active."""
     number = state.next_id
     kind = state.object_class(class_name) if class_name is not None else None
     colour = kind.colour if kind is not None else default_colour(number)
-    thing = SegmentedObject(number, name or f"{class_name or 'Object'} {number}", class_name, colour)
+    thing = SegmentedObject(number, name or default_name(number, class_name), class_name, colour)
     return replace(state, objects=_with(state.objects, {number: thing}), active=number, next_id=number + 1)
 
 
@@ -45,11 +61,8 @@ def add_imported(state: SessionState, names: Mapping[int, str]) -> SessionState:
 
 
 def ensure_active(state: SessionState) -> SessionState:
-    """Return the state with an active object: if there is none, a new one of the last object's class."""
-    if state.active is not None:
-        return state
-    last = state.objects[max(state.objects)].class_name if state.objects else None
-    return add_object(state, last)
+    """Return the state with an active object: if there is none, a new one of the class that is next."""
+    return state if state.active is not None else add_object(state, state.next_class)
 
 
 def set_active(state: SessionState, object_id: int | None) -> SessionState:
@@ -81,10 +94,12 @@ def recolour(state: SessionState, object_id: int, colour: Sequence[int]) -> Sess
 
 
 def set_class(state: SessionState, object_id: int, class_name: str | None) -> SessionState:
-    """Return the state with an object of another class, in that class's colour."""
+    """Return the state with an object of another class, in its colour, and named by it unless somebody named it."""
     thing = state.object(object_id)
     colour = state.object_class(class_name).colour if class_name is not None else thing.colour
-    return alter(state, replace(thing, class_name=class_name, colour=colour))
+    is_named = thing.name != default_name(object_id, thing.class_name)
+    name = thing.name if is_named else default_name(object_id, class_name)
+    return alter(state, replace(thing, name=name, class_name=class_name, colour=colour))
 
 
 def accept(state: SessionState, object_id: int | None = None) -> SessionState:
@@ -177,6 +192,11 @@ def define_classes(state: SessionState, classes: Sequence[ObjectClass]) -> Sessi
             raise SessionError(f"class {thing.class_name}", reason, "Keep it, or give the object another class first.")
     extent = {key: value for key, value in state.extent.items() if key[0] in names}
     return replace(state, classes=tuple(classes), extent=MappingProxyType(extent))
+
+
+def with_class(classes: Sequence[ObjectClass], name: str) -> tuple[ObjectClass, ...]:
+    """Return a class list with one more class at its end, in a colour far from those of the others."""
+    return (*classes, ObjectClass(name, distinct_colour(known.colour for known in classes)))
 
 
 def check_classes(classes: Sequence[ObjectClass]) -> None:

@@ -11,6 +11,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtTest import QTest
 
 from napari_medfm._napari.images import image_layer_data
+from napari_medfm._plugin.docked import DockedWidget
 from napari_medfm._qt.opengl import forget_vertex_arrays
 from napari_medfm.volume import automatic_window
 
@@ -76,7 +77,7 @@ class Room:
     def leave(self):
         notification_manager.notification_ready.disconnect(self.hear)
         for dock in list(self.viewer.window.dock_widgets.values()):
-            if hasattr(dock, "close_annotator"):
+            if isinstance(dock, DockedWidget):
                 self.viewer.window.remove_dock_widget(dock)
         forget_vertex_arrays(canvas_widget(self.viewer))  # the panel that does so is gone
         self.viewer.layers.clear()

@@ -156,3 +156,17 @@ def test_nothing_is_written_beside_the_image(open_room, tmp_path):
     open_room.click(ORGAN)
     assert open_room.session.path.parent == load_settings().sessions_dir
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_the_keyboard_follows_the_mouse_from_a_field_to_the_image(open_room):
+    room, field = open_room, open_room.panel.proposals.sure
+    room.panel.window().activateWindow()
+    field.setFocus()
+    room.wait(field.hasFocus)
+    room.canvas.key(Qt.Key.Key_B)
+    assert room.panel.prompts.tools["point"].isChecked(), "who types keeps the keyboard"
+    for voxel in (ORGAN, OTHER):
+        room.canvas.hover(voxel)
+    room.wait(room.canvas.widget.hasFocus)
+    room.canvas.key(Qt.Key.Key_B)
+    assert room.panel.prompts.tools["box"].isChecked()

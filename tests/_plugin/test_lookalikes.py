@@ -2,15 +2,19 @@
 
 import numpy as np
 import pytest
+from napari.layers import Image
 from projects.scenes import LESIONS, scene, write_scenes
 from qtpy.QtCore import Qt
 
+from napari_medfm._plugin.reader import known_reader
 from napari_medfm.projects import Project, find_cases
 from napari_medfm.projects.gallery import Gallery, Verdict
 from napari_medfm.projects.lookalikes import overlap
 from napari_medfm.prompts import Box
 from napari_medfm.pseudonyms import load_pseudonyms
+from napari_medfm.settings import load_settings
 from napari_medfm.simulation import dice
+from napari_medfm.volume import fingerprint
 
 pytestmark = pytest.mark.qt
 CASES = "case 2", "case 3"
@@ -67,6 +71,34 @@ def test_the_gallery_leads_to_the_lesions_of_other_images(lesion, tmp_path):
     assert dice(answered, np.asarray(scene(name)[1][prompt.plane.index])) > 0.7, "the model answered the box"
 
 
+def test_the_image_of_one_candidate_takes_the_place_of_that_of_the_one_before(lesion, tmp_path):
+    room, folder = lesion, write_scenes(tmp_path / "images")
+    own, added = room.case.workspace.layers.image, room.add(scene("c")[0], name="added by the person")
+    gallery = begin(room, folder, ("b.nii.gz", "c.nii.gz"))
+    first = open_in(room, gallery, "c")
+    assert images(room) == {own, added, first}
+    second = open_in(room, gallery, "b")
+    assert images(room) == {own, added, second}
+    assert open_in(room, begin(room, folder, ("a.nii.gz",)), "a") is own, "it is there already"
+    assert images(room) == {own, added, second}, "who searched from it wants to come back"
+
+
+def images(room):
+    """Return the images in the viewer."""
+    return {layer for layer in room.viewer.layers if isinstance(layer, Image)}
+
+
+def open_in(room, gallery, name):
+    """Open the best candidate of an image, and return the layer that is open then."""
+    place = next(place for place, text in enumerate(titles(gallery)) if f"{name}.nii.gz" in text)
+    gallery.tiles.setCurrentRow(place)
+    gallery.open.click()
+    digest = fingerprint(scene(name)[0])
+    room.wait(lambda: room.case is not None and room.session.fingerprint == digest and room.session.state.objects)
+    room.wait(lambda: not room.case.live.busy)
+    return room.case.workspace.layers.image
+
+
 def test_what_people_say_of_candidates_of_a_project_is_kept(lesion, tmp_path):
     room = lesion
     project = Project.create(tmp_path / "project")
@@ -75,6 +107,11 @@ def test_what_people_say_of_candidates_of_a_project_is_kept(lesion, tmp_path):
     (first, *_, last) = keys(gallery)
     gallery.tiles.setCurrentRow(0)
     gallery.accept_one.click()
+    assert "does not know who you are" in room.told[-1]
+    assert gallery.name.isVisible()
+    gallery.name.setText("reader 2")
+    gallery.name.editingFinished.emit()
+    gallery.accept_one.click()
     room.wait(lambda: "✓" in titles(gallery)[keys(gallery).index(first)])
     gallery.tiles.setCurrentRow(gallery.tiles.count() - 1)
     gallery.refuse.click()
@@ -82,6 +119,8 @@ def test_what_people_say_of_candidates_of_a_project_is_kept(lesion, tmp_path):
     structure = room.session.state.object().class_name or "lesion"
     kept = Gallery(project)
     room.wait(lambda: kept.candidates(structure, Verdict.REJECTED) and kept.candidates(structure, Verdict.ACCEPTED))
+    assert {each.person for each in kept.candidates(structure) if each.verdict is not Verdict.NEW} == {"reader 2"}
+    room.wait(lambda: known_reader(load_settings().data_dir) == "reader 2")
     again = begin(room, project.folder, CASES)
     assert any("✓" in text for text in titles(again)), "what was accepted is known"
     assert not any("case 1" in text for text in titles(again)), "its own image is left out"

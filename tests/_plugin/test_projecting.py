@@ -9,15 +9,15 @@ from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_medfm._plugin import adding, dock_project
+from napari_medfm._plugin import adding, dock_project, export_run
 from napari_medfm._qt.export_dialog import ExportDialog
 from napari_medfm._qt.images_dialog import ImagesChoice, ImagesDialog
 from napari_medfm.errors import ProjectError
-from napari_medfm.export import open_dataset
+from napari_medfm.export import export_dataset, open_dataset
 from napari_medfm.projects import CaseStatus, Project, Step, add_folder
 from napari_medfm.projects.finding import PATIENT_IN_NAME
-from napari_medfm.session import ObjectClass
-from napari_medfm.volume import write_volume
+from napari_medfm.session import AnnotationSession, ObjectClass
+from napari_medfm.volume import open_volume, write_volume
 
 from .conftest import ORGAN, Room
 
@@ -99,7 +99,6 @@ def desk(window, images, tmp_path):
     room.wait(lambda: any("are read" in notice for notice in room.told))
     room.wait(lambda: room.list.progress.isVisible())
     yield room
-    room.viewer.window.remove_dock_widget(room.project_dock.parent())
     room.leave()
 
 
@@ -118,7 +117,7 @@ def test_a_case_goes_through_the_hands_of_two_people(desk, tmp_path, monkeypatch
     assert room.statuses()[0] is IN_PROGRESS
     room.click(ORGAN)
     labels = room.session.labels.copy()
-    room.session.set_class(1, "organ")
+    assert room.session.state.object().class_name == "organ", "the first of the project"
 
     room.canvas.key(Qt.Key.Key_PageDown)  # nothing has to be saved
     room.in_case(2)
@@ -145,14 +144,58 @@ def test_a_case_goes_through_the_hands_of_two_people(desk, tmp_path, monkeypatch
 
 def export(room, folder, monkeypatch):
     """Have the reviewed cases written."""
+    ask_for_export(room, folder, monkeypatch, reviewed=True)
+    room.wait(lambda: any("exported as plain NIfTI (1 case)" in notice for notice in room.told))
+
+
+def ask_for_export(room, folder, monkeypatch, *, reviewed=False):
+    """Ask for the finished cases in a folder."""
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, **__: str(folder))
     room.list.export.click()
     dialog = next(each for each in room.list.findChildren(ExportDialog) if each.isVisible())
     dialog.form.setCurrentIndex(dialog.form.findData("nifti"))
-    dialog.cases.setCurrentIndex(1)
+    dialog.cases.setCurrentIndex(int(reviewed))
     dialog.complete.setChecked(True)
     dialog.accept()
-    room.wait(lambda: any("exported as plain NIfTI (1 case)" in notice for notice in room.told))
+
+
+def test_an_export_that_is_stopped_halfway_leaves_nothing_and_says_so(desk, tmp_path, monkeypatch):
+    room, begun, stopped, out = desk, threading.Event(), threading.Event(), tmp_path / "out"
+    out.mkdir()
+    finish_by_hand(room.control.project, (1, 2))
+
+    def held(*what, progress):
+        def report(done, total):
+            if done == 3:  # both were read, the first is written
+                begun.set()
+                assert stopped.wait(60)
+            progress(done, total)
+
+        return export_dataset(*what, progress=report)
+
+    monkeypatch.setattr(export_run, "export_dataset", held)
+    room.list.refresh_requested.emit()
+    room.wait(lambda: room.statuses().count(DONE) == 2)
+    ask_for_export(room, out, monkeypatch)
+    room.wait(begun.is_set)
+    assert list(out.rglob("*.nii.gz"))
+    room.list.exporting.stop.click()
+    stopped.set()
+    room.wait(lambda: any("was stopped, and nothing of it was left behind" in notice for notice in room.told))
+    assert list(out.iterdir()) == []
+    assert room.list.exporting.isHidden()
+    ask_for_export(room, out, monkeypatch)
+    room.wait(lambda: any("exported as plain NIfTI (2 cases)" in notice for notice in room.told))
+
+
+def finish_by_hand(project, numbers):
+    """Have cases annotated by somebody elsewhere."""
+    for number in numbers:
+        case = project.change(project.case(number), IN_PROGRESS, "ann")
+        volume = open_volume(case.path)
+        with AnnotationSession.create(volume, case.fingerprint, classes=project.classes) as session:
+            session.write_voxels(session.add_object("organ"), (slice(0, 2),) * 3, np.ones((2, 2, 2), bool))
+        project.change(case, DONE, "ann")
 
 
 def test_a_case_that_somebody_else_took_meanwhile_is_refused_and_shown_so(desk):

@@ -1,5 +1,6 @@
 """The object table's model, checked by Qt's own model tester on the way."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -102,13 +103,14 @@ def test_an_edit_that_changes_nothing_is_no_step(model, session):
     assert session.undo_name == step
 
 
-def test_a_class_that_is_typed_for_the_first_time_is_defined_in_the_objects_colour(model, session):
-    number = session.add_object()
-    colour = session.state.object(number).colour
+def test_a_class_that_is_typed_for_the_first_time_has_a_colour_of_its_own(model, session):
+    number = session.add_object("liver")
     model.setData(model.index(0, Column.CLASS), "cyst")
     assert model.class_names() == ["liver", "lesion", "cyst"]
-    assert session.state.object(number).class_name == "cyst"
-    assert session.state.object_class("cyst").colour == colour
+    thing = session.state.object(number)
+    assert (thing.class_name, thing.colour) == ("cyst", session.state.object_class("cyst").colour)
+    others = [session.state.object_class(name).colour for name in ("liver", "lesion")]
+    assert min(math.dist(thing.colour, other) for other in others) > 60
 
 
 def test_lock_and_eye_are_switched_and_shown(model, session):

@@ -193,6 +193,16 @@ def test_the_extent_is_of_the_chosen_class_on_the_slice_in_view(section, session
     assert section.extent.currentData() is Extent.UNSEEN
 
 
+def test_the_extent_is_of_the_class_of_the_object_that_is_worked_on(section, session):
+    section.set_plane(Plane(0, 3))
+    session.set_extent("lesion", [Plane(0, 3)], Extent.NEGATIVE)
+    liver = session.add_object("liver")
+    session.add_object("lesion")
+    assert (section.extent_class.currentText(), section.extent.currentData()) == ("lesion", Extent.NEGATIVE)
+    session.set_active(liver)
+    assert (section.extent_class.currentText(), section.extent.currentData()) == ("liver", Extent.UNSEEN)
+
+
 def test_the_class_stays_chosen_when_the_list_changes(section, session):
     section.extent_class.setCurrentText("lesion")
     session.define_classes(session.state.classes[::-1])

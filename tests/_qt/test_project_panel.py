@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QWidget
 
 from napari_medfm._qt.buttons import CompactButton
 from napari_medfm._qt.cases_model import CaseColumn, neighbour
@@ -143,6 +143,22 @@ def test_nothing_of_it_is_cut_off(qtbot, panel, themes, theme, tmp_path):  # noq
     assert not picture.isNull()
     fits(panel)
     assert [child for child in panel.findChildren(QWidget) if child.isVisible() and sticks_out(child, panel)] == []
+
+
+@pytest.mark.parametrize("height", [200, 500])
+def test_what_can_be_done_with_a_case_stays_in_view_however_low_the_dock_is(qtbot, panel, themes, height, tmp_path):  # noqa: F811
+    picture_of(qtbot, panel, themes["dark"], tmp_path / f"project_{height}.png", (300, height))
+    assert panel.height() == height
+    for number in (1, 3, 6):
+        panel.table.selectRow(panel.selected.row_of(number))
+        settle(panel)
+        fits(panel)
+        steps = [button for button in panel.steps.values() if button.isVisible()]
+        assert steps
+        for button in (*steps, panel.show_case):
+            assert button.visibleRegion().boundingRect() == button.rect(), button.text()
+        scroll = panel.findChild(QScrollArea)
+        assert scroll.widget().width() <= scroll.viewport().width(), "nothing lies beneath the scroll bar"
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -6,7 +6,7 @@ import weakref
 import pytest
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QLineEdit
+from qtpy.QtWidgets import QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from napari_medfm._qt.section import Banner, Line, Paragraph, Section, Wiring, caption
 from napari_medfm.errors import SessionError
@@ -108,6 +108,23 @@ def test_a_long_name_wraps_and_is_still_told_as_it_is(qtbot):
     qtbot.addWidget(paragraph)
     assert paragraph.heightForWidth(250) > 2 * paragraph.fontMetrics().height()
     assert paragraph.text() == f"{name}: is damaged."
+
+
+def test_a_paragraph_is_as_tall_as_its_text(qtbot):
+    body, paragraph = QWidget(), Paragraph("word " * 60)
+    layout = QVBoxLayout(body)
+    layout.addWidget(paragraph)
+    qtbot.addWidget(body)
+    body.resize(200, 600)
+    body.show()
+    tall = paragraph.height()
+    assert tall == paragraph.heightForWidth(paragraph.width())
+    paragraph.setText("word")
+    qtbot.waitUntil(lambda: paragraph.height() < 2 * paragraph.fontMetrics().height())
+    paragraph.setText("word " * 60)
+    paragraph.setStyleSheet("font-size: 20pt")
+    qtbot.waitUntil(lambda: paragraph.height() > tall)
+    assert paragraph.height() == paragraph.heightForWidth(paragraph.width())
 
 
 def test_a_banner_is_there_only_while_it_has_something_to_say(qtbot):

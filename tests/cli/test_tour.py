@@ -70,6 +70,7 @@ def follow(command, sample):
         quick = [argument if argument != "--minutes" else "--steps" for argument in arguments]
         result = CliRunner().invoke(cli.app, quick)
         assert result.exit_code == 0, (command, result.output, result.exception)
+        assert "--patients" not in result.stderr, "the project knows who is who"
 
 
 def coarse(abdomen_ct):

@@ -1,13 +1,20 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_medfm.errors import ExportError, JournalError
-from napari_medfm.export import case_from_journal, case_from_session, export_dataset, find_exporter
+from napari_medfm.export import (
+    case_from_file,
+    case_from_journal,
+    case_from_session,
+    export_dataset,
+    find_exporter,
+)
 from napari_medfm.prompts import Point
 from napari_medfm.session import AnnotationSession, Extent, ObjectClass, read_record, resolve
-from napari_medfm.volume import Plane
+from napari_medfm.volume import Plane, fingerprint, open_volume, write_stack, write_volume
 
 FINGERPRINT = "cd" * 32
 CLASSES = [ObjectClass("organ"), ObjectClass("lesion", parent="organ")]
@@ -108,3 +115,38 @@ def test_an_image_without_a_journal_is_told(small_volume, tmp_path):
         read_record(small_volume, FINGERPRINT, tmp_path)
     with pytest.raises(JournalError, match="does not exist"):
         case_from_journal([small_volume], FINGERPRINT, patient="p", folder=tmp_path)
+
+
+def test_the_case_of_a_file_is_what_its_journal_tells_of_the_image_that_was_chosen(small_volume, tmp_path):
+    image = write_volume(tmp_path / "SMITH.nii.gz", small_volume)
+    labels = annotated(open_volume(image))
+    case = case_from_file(image, fingerprint(small_volume), patient="p1", title="case 1", modality="MR")
+    np.testing.assert_array_equal(case.labels, labels)
+    assert (case.patient, list(case.images), case.source) == ("p1", ["MR"], image)
+
+    later = replace(small_volume, array=small_volume.array + np.int16(7))
+    both = write_stack(tmp_path / "both.nii.gz", [small_volume, later])
+    chosen = open_volume(both, choice=1)
+    annotated(chosen)
+    case = case_from_file(both, fingerprint(chosen), patient="p1", title="case 2", choice=1)
+    np.testing.assert_array_equal(next(iter(case.images.values())).array, later.array)
+
+
+def test_a_file_that_is_gone_changed_or_was_never_annotated_is_told_by_the_title_of_its_case(small_volume, tmp_path):
+    image, digest = write_volume(tmp_path / "a.nii.gz", small_volume), fingerprint(small_volume)
+    with pytest.raises(ExportError, match="case 3: holds no annotation on this computer"):
+        case_from_file(image, digest, patient="p", title="case 3")
+    annotated(open_volume(image))
+    write_volume(image, replace(small_volume, array=small_volume.array[::-1].copy()))
+    with pytest.raises(ExportError, match=r"case 3: its image a\.nii\.gz was changed since"):
+        case_from_file(image, digest, patient="p", title="case 3")
+    image.unlink()
+    with pytest.raises(ExportError, match=r"case 3: its image a\.nii\.gz is not there any more"):
+        case_from_file(image, digest, patient="p", title="case 3")
+
+
+def annotated(volume):
+    """Annotate an image on this computer, and return its labels."""
+    with AnnotationSession.create(volume, fingerprint(volume), classes=CLASSES) as session:
+        session.write_voxels(session.add_object("organ"), (slice(1, 3),) * 3, np.ones((2, 2, 2), bool))
+        return session.labels.copy()

@@ -225,6 +225,11 @@ class PlainModel:
         }
         return number
 
+    def classify(self, number, class_name):
+        if self.get(number, "name") == f"{self.get(number, 'class') or 'Object'} {number}":
+            self.facts["name", number] = f"{class_name or 'Object'} {number}"
+        self.facts["class", number] = class_name
+
     def drop(self, number):
         self.clear(number)
         for key in list(self.facts):
@@ -266,7 +271,8 @@ class PlainModel:
     def add_prompt(self, prompt):
         number = self.facts["active"]
         if number is None:
-            number = self.make(self.get(self.ids[-1], "class") if self.ids else None)
+            last = self.get(self.ids[-1], "class") if self.ids else None
+            number = self.make(last or next(iter(self.parents)))
         present = self.to_plane(prompt.plane, self.mask(number))
         before = ()
         if not self.prompts_on(number, prompt.plane) and present.any():

@@ -113,7 +113,7 @@ class SessionMachine(RuleBasedStateMachine):
     def classify(self, number, kind):
         number = self.pick(number)
         self.session.set_class(number, kind)
-        self.model.step(lambda: self.model.facts.update({("class", number): kind}))
+        self.model.step(lambda: self.model.classify(number, kind))
         self.frozen.clear()
 
     @precondition(has_objects)

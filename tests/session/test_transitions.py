@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 
@@ -33,6 +34,16 @@ def test_default_colours_of_a_hundred_objects_are_all_different_and_neighbours_c
     assert min(steps) > 100
 
 
+def test_a_new_class_gets_a_colour_that_no_other_comes_near():
+    classes = CLASSES
+    for number in range(8):
+        classes = transitions.with_class(classes, f"class {number}")
+        *others, new = (known.colour for known in classes)
+        assert min(math.dist(new, other) for other in others) > 60
+    assert [known.name for known in classes[2:4]] == ["class 0", "class 1"]
+    assert transitions.with_class((), "first")[0].colour == transitions.default_colour(1)
+
+
 def test_ids_are_never_given_twice(state):
     state = transitions.delete_object(transitions.add_object(state), 2)
     assert transitions.add_object(state).active == 3
@@ -42,6 +53,16 @@ def test_the_first_prompt_makes_an_object_of_the_last_ones_class(state):
     state = transitions.ensure_active(transitions.accept(state))
     assert (state.active, state.object().class_name) == (2, "organ")
     assert transitions.ensure_active(state) is state
+
+
+def test_the_next_object_is_of_the_class_worked_on_last_and_the_first_of_the_first_class(state):
+    assert SessionState().next_class is None
+    assert SessionState(classes=CLASSES).next_class == "organ"
+    state = transitions.add_object(state, "lesion")
+    assert state.next_class == "lesion"
+    assert transitions.set_active(state, 1).next_class == "organ"
+    assert transitions.accept(state, 2).next_class == "lesion", "none is active: the newest counts"
+    assert transitions.add_object(state).next_class == "organ", "one without class tells nothing"
 
 
 def test_accepting_the_active_object_leaves_none_active(state):
@@ -67,6 +88,13 @@ def test_colours_are_kept_in_range(state):
 def test_a_new_class_brings_its_colour(state):
     assert transitions.set_class(state, 1, "lesion").object(1).colour == (255, 255, 255)
     assert transitions.set_class(state, 1, None).object(1).colour == (9, 8, 7)
+
+
+def test_a_new_class_brings_its_name_unless_somebody_gave_one(state):
+    assert transitions.set_class(state, 1, "lesion").object(1).name == "lesion 1"
+    assert transitions.set_class(state, 1, None).object(1).name == "Object 1"
+    named = transitions.rename(state, 1, "left lobe")
+    assert transitions.set_class(named, 1, "lesion").object(1).name == "left lobe"
 
 
 @pytest.mark.parametrize(
