@@ -407,7 +407,8 @@ def test_opening_starts_napari_with_the_panel_in_a_process_of_its_own(run, image
 
     monkeypatch.setattr(subprocess, "run", start)
     run("open", image.parent / name, code=9)
-    assert started == [[sys.executable, "-m", "napari", str(image.parent / name), "--with", "napari-medfm", *reader]]
+    panel = ["--with", "napari-medfm", "Annotate"]
+    assert started == [[sys.executable, "-m", "napari", str(image.parent / name), *panel, *reader]]
 
 
 def test_the_installed_command_answers_without_loading_what_it_does_not_need(tmp_path):

@@ -3,6 +3,7 @@
 from typing import Generic, Protocol, TypeVar
 
 from napari.viewer import Viewer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
@@ -42,6 +43,8 @@ class DockedWidget(QWidget, Generic[G]):
         self._viewer = viewer
         self._going: G | None = None
         self._keyboard = KeyboardFollowsMouse(self)
+        self._fitting = QTimer(self, singleShot=True)
+        self._fitting.timeout.connect(self._fit_window)
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(0, 0, 0, 0)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # all the height of the dock
@@ -51,6 +54,7 @@ class DockedWidget(QWidget, Generic[G]):
         super().showEvent(event)
         self.go_on()
         self._keyboard.follow(self)
+        self._fitting.start(0)
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Let go of the viewer, unless the whole window was only minimised."""
@@ -74,6 +78,13 @@ class DockedWidget(QWidget, Generic[G]):
             going.close()
             self._dispatch.close()
             self._ended()
+
+    def _fit_window(self) -> None:
+        """Narrow a window that a dock made wider than the screen, as in a napari that starts with it."""
+        window = self.window()
+        room = window.screen().availableGeometry()
+        if window.isVisible() and window.width() > room.width():
+            window.setGeometry(room.x(), window.y(), room.width(), min(window.height(), room.height()))
 
     def _begin(self, dispatch: MainThreadDispatcher) -> G:
         """Begin what goes on; each dock says what."""

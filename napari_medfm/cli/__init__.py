@@ -149,7 +149,7 @@ def open_viewer(image: Image) -> None:
     if not image.exists():
         raise UnreadableFileError(image.name, "is not there", "Check the name and the folder.")
     # A process of its own: the core never imports napari.
-    command = [sys.executable, "-m", "napari", str(image), "--with", "napari-medfm"]
+    command = [sys.executable, "-m", "napari", str(image), "--with", "napari-medfm", "Annotate"]
     if image.is_dir() or image.name.lower().endswith((".nii", ".nii.gz")):
         command += ["--plugin", "napari-medfm"]  # napari would ask which reader to use
     raise typer.Exit(subprocess.run(command, check=False).returncode)
