@@ -22,6 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -189,11 +190,13 @@ class Annotator:
         points = self.clicks[plane.index]
         if not drawn and not any(point.positive for point in points):
             return np.zeros_like(start)
-        embedding, held = self.embedding(plane), np.flatnonzero(self.found.any(axis=(1, 2)))
-        if drawn or len(points) > 1 or not held.size:
+        embedding, held = self.embedding(plane), [key for key in self.keys.values() if key.mask.any()]
+        if drawn or len(points) > 1 or not held:
             return self.predictor.decode(embedding, PromptSet((*drawn, *points))).mask
-        near = self.found[held[np.abs(held - plane.index).argmin()]]
-        return as_large_as(near, points[0], lambda prompts: self.predictor.decode(embedding, prompts)).mask
+        key = min(held, key=lambda key: abs(key.plane.index - plane.index))
+        found = np.flatnonzero(self.found.any(axis=(1, 2)))
+        nearest = self.found[found[np.abs(found - plane.index).argmin()]]
+        return as_large_as((nearest, key.mask), points[0], partial(self.predictor.decode, embedding)).mask
 
     def embedding(self, plane: Plane):
         return embed_plane(self.predictor, self.scene.volume, self.scene.fingerprint, self.scene.window, plane)

@@ -7,6 +7,7 @@ planes; knows nothing of sessions and writes into no label volume.
 from napari_medfm.propagation.cleaning import keep_connected
 from napari_medfm.propagation.correcting import as_large_as, without_denied
 from napari_medfm.propagation.crossing import Crossing, agree, cross
+from napari_medfm.propagation.ending import taper
 from napari_medfm.propagation.following import follow, gathered
 from napari_medfm.propagation.keys import KeySlice, Stop, StopReason
 from napari_medfm.propagation.propagating import Course, beside, propagate
@@ -32,5 +33,6 @@ __all__ = [
     "interpolate",
     "keep_connected",
     "propagate",
+    "taper",
     "without_denied",
 ]

@@ -1,11 +1,13 @@
 """Slice by slice, then across: all that is done to follow an object from its key slices."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from napari_medfm.inference import Predictor
 from napari_medfm.inference.proposals import Proposal
 from napari_medfm.propagation.cleaning import keep_connected
 from napari_medfm.propagation.crossing import agree, cross
+from napari_medfm.propagation.ending import taper
 from napari_medfm.propagation.keys import KeySlice, Stop
 from napari_medfm.propagation.propagating import Course, propagate
 from napari_medfm.propagation.scene import Scene
@@ -48,11 +50,18 @@ def follow(
         yield each
     if not any(key.mask.any() for key in keys):
         return
+    geometry = scene.volume.geometry
     if 0 < predictor.spec.input_size <= LIGHT:
         crossing = yield from cross(predictor, scene, keys, indices)
-        yield tuple(agree(found, crossing, keys, scene))
+        changed = agree(found, crossing, keys, scene)
     else:
-        yield tuple(keep_connected(found, keys, scene.volume.geometry))
+        changed = keep_connected(found, keys, geometry)
+    yield _latest(changed, taper(_latest(found, changed), keys, geometry))
+
+
+def _latest(*proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
+    """Of each plane the last one."""
+    return tuple({each.plane: each for each in chain(*proposals)}.values())
 
 
 def gathered(steps: Iterator[Proposal | Stop | tuple[Proposal, ...] | None]) -> list[Proposal]:

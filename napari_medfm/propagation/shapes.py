@@ -1,5 +1,6 @@
 """Outlines as signed distances in millimetres, and what lies between two of them."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -42,8 +43,8 @@ def between(first: Mask, second: Mask, share: float, spacing: tuple[float, float
     """Return the shape that lies at a share of the way from one mask to another.
 
     Where they do not lie on the same place, both are brought to the same centre before their signed
-    distances are mixed: an oblique vessel stays as wide as it is. Towards an empty mask a shape shrinks
-    until nothing of it is left.
+    distances are mixed: an oblique vessel stays as wide as it is. Towards an empty mask a shape shrinks,
+    as an ellipsoid does from its middle to its end, until nothing of it is left.
 
     Parameters
     ----------
@@ -127,7 +128,8 @@ def interpolate(keys: tuple[KeySlice, ...], geometry: Geometry) -> list[Proposal
 def _shrunk(mask: Mask, share: float, spacing: tuple[float, float]) -> Mask:
     box = _box(mask)
     depth = signed_distance(_within(mask, box), spacing)
-    return _placed(depth > share * depth.max(), box, mask.shape)
+    width = math.sqrt(1 - share**2)
+    return _placed(depth > (1 - width) * depth.max(), box, mask.shape)
 
 
 def _box(mask: Mask) -> tuple[slice, slice]:

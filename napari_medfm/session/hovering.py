@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from napari_medfm.errors import MedfmError
 from napari_medfm.models import MaskPrediction
 from napari_medfm.prompts import MaskPrompt, Point, PromptSet, check_inside
-from napari_medfm.session.keyslices import mask_nearby
-from napari_medfm.session.questions import Answers, Question, View
+from napari_medfm.session.questions import Question, View
 from napari_medfm.session.request import PredictionRequest
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import Plane
@@ -32,8 +31,8 @@ class Hovering:
         Brings callbacks to the session's thread.
     view : callable
         Returns who looks at what just now; may raise MedfmError.
-    answers : Answers
-        What a click would refine.
+    question : callable
+        Returns what is asked by a request.
     shown : callable
         Told the slice and what would be answered there, (rows, columns) bool; None to show nothing.
     failed : callable
@@ -46,12 +45,12 @@ class Hovering:
         lane: Lane,
         dispatch: Dispatch,
         view: Callable[[], View],
-        answers: Answers,
+        question: Callable[[View, PredictionRequest], Question],
         shown: Shown,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._session, self._lane, self._dispatch = session, lane, dispatch
-        self._view, self._answers, self._shown, self._failed = view, answers, shown, failed
+        self._view, self._question, self._shown, self._failed = view, question, shown, failed
         self._channel = f"hover/{id(self)}"
         self._token: object | None = None
         self._has_failed = False
@@ -94,8 +93,7 @@ class Hovering:
             return None
         prompts = self._prompts_before(point.plane).add(point)
         request = PredictionRequest(thing.id if thing else 0, point.plane, prompts, state.image, view.context)
-        near = mask_nearby(self._session, request) if thing is not None else None
-        return Question(request, view, self._answers.before(request), near)
+        return self._question(view, request)
 
     def _prompts_before(self, plane: Plane) -> PromptSet:
         """Return the prompts that a click on a plane would be added to."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_medfm.inference.proposals import Mask
 from napari_medfm.prompts import Point
+from napari_medfm.session.proposals import Proposals
 from napari_medfm.session.request import PredictionRequest
 from napari_medfm.session.session import AnnotationSession
 from napari_medfm.volume import WHOLE, Plane
@@ -16,7 +16,7 @@ from napari_medfm.volume import WHOLE, Plane
 if TYPE_CHECKING:
     from napari_medfm.propagation import Held, KeySlice
 
-_NEARBY = 5  # slices that are looked through for an object with gaps
+_NEARBY = 5  # slices without prompts that are looked through for an object with gaps
 
 Way = Literal["both", "up", "down"]
 """Up is where the index grows: towards Superior, Posterior or Left."""
@@ -66,22 +66,54 @@ def needed(keys: "Sequence[KeySlice]") -> "tuple[KeySlice, ...]":
     return tuple(key for key in keys if not {key.plane.index - 1, key.plane.index + 1} <= known)
 
 
-def mask_nearby(session: AnnotationSession, request: PredictionRequest) -> NDArray[np.bool_] | None:
-    """Return the object on the nearest other slice that holds it, if a lone click is all that is known on its own.
+def masks_nearby(
+    session: AnnotationSession, request: PredictionRequest, proposals: Proposals | None = None
+) -> tuple[Mask, ...]:
+    """Return the object on other slices, the nearest first, if a lone click is all that is known on its own.
 
-    None if more is known, or the object is on no slice.
+    These are the nearest slice that holds the object and, where one on which it is proposed is nearer, that one. None
+    if more is known, or the object is on no slice.
     """
     prompts, plane = request.prompts, request.plane
     lone = len(prompts) == 1 and isinstance(prompts[0], Point) and prompts[0].positive
     flat = session.volume.ndim < 3 or plane == WHOLE
-    box = session.bounding_box(request.object_id) if lone and not flat else None
+    if flat or not lone or request.object_id not in session.state.objects:
+        return ()
+    held, proposed = _held_nearby(session, request), _proposed_nearby(session, request, proposals)
+    if held is None:
+        return ()
+    nearer = (proposed,) if proposed is not None and proposed[0] < held[0] else ()
+    return tuple(mask for _, mask in (*nearer, held))
+
+
+def _held_nearby(session: AnnotationSession, request: PredictionRequest) -> tuple[int, Mask] | None:
+    """How many slices away the object is, and its mask there."""
+    plane, box = request.plane, session.bounding_box(request.object_id)
     if box is None:
         return None
-    across = box[plane.axis]
-    others = (index for index in range(across.start, across.stop) if index != plane.index)
-    planes = (Plane(plane.axis, index) for index in sorted(others, key=_distance(plane)))
-    masks = (session.object_mask(request.object_id, each) for each in islice(planes, _NEARBY))
-    return next((mask for mask in masks if mask.any()), None)
+    away = _distance(plane)
+    beside = sorted(set(range(box[plane.axis].start, box[plane.axis].stop)) - {plane.index}, key=away)
+    prompts = session.state.object(request.object_id).prompts
+    pointed = {each.index for each in prompts.planes if each.axis == plane.axis}
+    indices = (index for index in beside if index in pointed or index in beside[:_NEARBY])
+    masks = ((away(index), session.object_mask(request.object_id, Plane(plane.axis, index))) for index in indices)
+    return next((each for each in masks if each[1].any()), None)
+
+
+def _proposed_nearby(
+    session: AnnotationSession, request: PredictionRequest, proposals: Proposals | None
+) -> tuple[int, Mask] | None:
+    """How many slices away the object is proposed, and as what."""
+    away, slices = _distance(request.plane), {} if proposals is None else proposals.slices(request.object_id)
+    there = {
+        away(plane.index): pending.proposals
+        for plane, pending in slices.items()
+        if plane.axis == request.plane.axis and plane != request.plane and pending.proposals
+    }
+    if not there:
+        return None
+    shape = request.plane.shape(session.volume.shape)
+    return min(there), np.logical_or.reduce([each.to_mask(shape) for each in there[min(there)]])
 
 
 def _distance(plane: Plane) -> Callable[[int], int]:

@@ -15,7 +15,7 @@ from napari_medfm.inference import Predictor, VolumePrediction
 from napari_medfm.prompts import Point, Position, Prompt
 from napari_medfm.session.background import Background
 from napari_medfm.session.hovering import Hovering
-from napari_medfm.session.keyslices import mask_nearby
+from napari_medfm.session.keyslices import masks_nearby
 from napari_medfm.session.plans import Plan
 from napari_medfm.session.proposals import Proposals
 from napari_medfm.session.questions import Answers, Prediction, Question, View
@@ -116,7 +116,7 @@ class LiveSegmentation:
         self._proposals = proposals
         self._turn = 0
         shown = self.events.preview_changed.emit
-        self._hovering = Hovering(session, lane, self._dispatch, self.view, self._answers, shown, self._tell)
+        self._hovering = Hovering(session, lane, self._dispatch, self.view, self._question, shown, self._tell)
         self._undone = session.history.last_undone
         self._closed = False
         session.events.history_changed.connect(self._after_undo_or_redo)
@@ -263,11 +263,15 @@ class LiveSegmentation:
             request = resolve(self._session.state, where, object_id=object_id, context=view.context)
             if request is None:
                 continue
-            question = Question(request, view, self._answers.before(request), mask_nearby(self._session, request))
+            question = self._question(view, request)
             channel = self._channel(f"click/{request.object_id}/{where.axis}/{where.index}")
             future = question.submit(self._lane, channel, self._on_step)
             self._set_pending({**self._pending, future: request})
             self._when_done(future, partial(self._apply, question, time.perf_counter()))
+
+    def _question(self, view: View, request: PredictionRequest) -> Question:
+        near = masks_nearby(self._session, request, self._proposals)
+        return Question(request, view, self._answers.before(request), near)
 
     def _on_step(self, share: float) -> None:
         self._dispatch(partial(self._show_preparing, share))

@@ -76,14 +76,14 @@ class Question:
         Who is asked about which image.
     previous : MaskPrediction, VolumePrediction or None
         The answer that is refined.
-    near : ndarray of bool or None
-        The object on a slice nearby, (rows, columns), which tells what a lone click means.
+    near : tuple of ndarray of bool
+        The object on slices nearby, (rows, columns), the nearest first, which tell what a lone click means.
     """
 
     request: PredictionRequest
     view: View
     previous: Prediction | None
-    near: NDArray[np.bool_] | None = None
+    near: tuple[NDArray[np.bool_], ...] = ()
 
     def submit(self, lane: Lane, channel: str, told: Callable[[float], None]) -> Future[Any]:
         """Ask on a lane; the future's result is the answer.
@@ -125,7 +125,7 @@ class Question:
     def _decoded(self, embedding: ImageEmbedding) -> MaskPrediction:
         predictor, prompts = self.view.predictor, self.request.prompts
         click = prompts[0]
-        if self.near is None or not isinstance(click, Point) or "box" not in predictor.spec.prompt_kinds:
+        if not self.near or not isinstance(click, Point) or "box" not in predictor.spec.prompt_kinds:
             return predictor.decode(embedding, prompts, self._last)
         from napari_medfm.propagation import as_large_as
 

@@ -25,6 +25,17 @@ def test_a_click_against_the_heart_of_a_part_takes_the_part_away(place, gone):
     assert rest.sum() == MASK.sum() - MASK[gone].sum()
 
 
+def test_crumbs_beside_what_is_denied_go_with_it():
+    crumbs = MASK.copy()
+    crumbs[5:8, 20:25] = False
+    crumbs[[2, 16], [20, 25]] = True
+    rest = without_denied(crumbs, click(8, 7))
+    assert rest is not None
+    assert not rest.any()
+    kept = without_denied(MASK, click(6, 22))
+    assert (kept[:, :15] == MASK[:, :15]).all()
+
+
 @pytest.mark.parametrize("against", [click(5, 4), click(0, 0), click(8, 7, positive=True)])
 def test_a_click_near_the_outline_or_beside_or_for_it_denies_no_part(against):
     assert without_denied(MASK, against) is None
@@ -49,7 +60,7 @@ class Asked:
 
 def test_an_answer_about_as_large_as_the_object_nearby_is_believed():
     asked = Asked(np.roll(MASK, 6, axis=1))
-    assert (as_large_as(MASK, click(8, 13, positive=True), asked).mask == asked.lone).all()
+    assert (as_large_as([MASK], click(8, 13, positive=True), asked).mask == asked.lone).all()
     assert len(asked.prompts) == 1
 
 
@@ -58,16 +69,26 @@ def test_another_answer_is_asked_for_again_as_large_as_the_object_nearby(lone):
     near = np.zeros_like(MASK)
     near[2:6, 4:10] = True
     asked = Asked(lone)
-    found = as_large_as(near, click(12, 20, positive=True), asked).mask
+    found = as_large_as([near], click(12, 20, positive=True), asked).mask
     rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
     assert (rows[0], rows[-1], columns[0], columns[-1]) == (10, 14, 17, 23)
     assert asked.prompts[-1].points == (click(12, 20, positive=True),)
 
 
+def test_an_answer_of_a_size_between_what_is_known_nearby_is_believed_and_the_nearest_says_how_large_else():
+    tip = np.zeros_like(MASK)
+    tip[2:4, 2:4] = True
+    lone = np.zeros_like(MASK)
+    lone[10:15, 5:10] = True
+    assert (as_large_as([tip, MASK], click(12, 7, positive=True), Asked(lone)).mask == lone).all()
+    beyond = as_large_as([tip, MASK], click(12, 7, positive=True), Asked(np.ones_like(MASK))).mask
+    assert beyond.sum() < 16
+
+
 @given(st.integers(0, 19), st.integers(0, 29))
 def test_wherever_the_click_is_the_box_lies_in_the_image_and_holds_it(row, column):
     asked = Asked(np.zeros_like(MASK))
-    found = as_large_as(MASK, click(row, column, positive=True), asked).mask
+    found = as_large_as([MASK], click(row, column, positive=True), asked).mask
     box = asked.prompts[-1].box
     assert found[row, column]
     assert min(box.start) >= 0

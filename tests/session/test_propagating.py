@@ -11,7 +11,7 @@ from napari_medfm.inference import MemoryStore, Predictor
 from napari_medfm.models import load_model
 from napari_medfm.prompts import Point, PromptSet
 from napari_medfm.session import AnnotationSession, LiveSegmentation, Propagating, Proposals, Reach
-from napari_medfm.session.keyslices import key_slices, mask_nearby, needed
+from napari_medfm.session.keyslices import key_slices, masks_nearby, needed
 from napari_medfm.session.request import PredictionRequest
 from napari_medfm.simulation import dice
 from napari_medfm.volume import Plane, Volume, Window, array_geometry
@@ -240,10 +240,35 @@ def test_a_lone_click_is_told_what_the_object_is_on_the_nearest_slice(room):
     number = room.draw(MIDDLE)
     click = Point(Plane(0, 9), (16.0, 15.0))
     request = PredictionRequest(number, click.plane, PromptSet((click,)), "image")
-    assert (mask_nearby(room.session, request) == BALL[7]).all()
+    (near,) = masks_nearby(room.session, request)
+    assert (near == BALL[7]).all()
     more = PromptSet((click, Point(click.plane, (3.0, 3.0), positive=False)))
-    assert mask_nearby(room.session, replace(request, prompts=more)) is None
-    assert mask_nearby(room.session, replace(request, object_id=room.session.add_object())) is None
+    assert not masks_nearby(room.session, replace(request, prompts=more))
+    assert not masks_nearby(room.session, replace(request, object_id=room.session.add_object()))
+
+
+def test_a_slice_that_was_clicked_tells_what_the_object_is_however_far_away_it_is(room):
+    number = room.draw(Plane(0, 0), BALL[7])
+    room.draw(Plane(0, 13), BALL[5], number)
+    click = Point(MIDDLE, (16.0, 15.0))
+    request = PredictionRequest(number, MIDDLE, PromptSet((click,)), "image")
+    assert not masks_nearby(room.session, request)
+    room.session.add_prompt(Point(Plane(0, 0), (16.0, 15.0)))
+    (near,) = masks_nearby(room.session, request)
+    assert (near == BALL[7]).all()
+
+
+def test_a_nearer_slice_on_which_the_object_is_proposed_has_a_say_too(room):
+    number = room.draw(MIDDLE)
+    room.propagate(reach=Reach("up", 2))
+    click = Point(Plane(0, 11), (16.0, 15.0))
+    request = PredictionRequest(number, click.plane, PromptSet((click,)), "image")
+    nearest, key = masks_nearby(room.session, request, room.proposals)
+    (proposal,) = room.proposals.slices(number)[Plane(0, 9)].proposals
+    assert (nearest == proposal.to_mask(SHAPE[1:])).all()
+    assert (key == BALL[7]).all()
+    beside = replace(request, plane=Plane(0, 6), prompts=PromptSet((Point(Plane(0, 6), (16.0, 15.0)),)))
+    assert len(masks_nearby(room.session, beside, room.proposals)) == 1
 
 
 def test_inside_a_closed_row_of_key_slices_nothing_is_needed(room):
