@@ -148,7 +148,7 @@ def test_editing_goes_through_the_panel(used_room):
     room.panel.edit.apply.click()
     room.wait(lambda: room.session.voxel_count(number) != painted)
     assert room.session.undo_name == "smooth"
-    room.session.define_classes([ObjectClass("organ")])
+    room.session.define_classes([*room.session.state.classes, ObjectClass("organ")])
     room.session.set_class(number, "organ")
     room.session.add_object()
     room.panel.edit.inside.setCurrentIndex(1)
