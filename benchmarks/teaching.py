@@ -292,6 +292,7 @@ def walk(run: report.Run, desk: driver.Desk, truth: np.ndarray, name: str) -> bo
     marked = _correct(run, walker, name)
     second = walker.adapt()
     walker.picture("adapted-again")
+    run.detail(f"{name}: steps of training again", second.steps)
     again = second.readout
     figures = f"{again.dice_before:.3f}, {again.dice_after:.3f}; {again.clicks_before:g}, {again.clicks_after:g}"
     run.detail(f"{name}: adapted again: Dice; clicks to 0.85, before and after", figures)
@@ -309,8 +310,10 @@ def _learn(run: report.Run, walker: Walk, name: str, held: np.ndarray) -> None:
     run.detail(f"{name}: clicks on three slices", walker.clicks)
     walker.picture("labelled")
     walker.label(walker.farthest_without(held))
-    first = walker.adapt().readout
+    facts = walker.adapt()
+    first = facts.readout
     walker.picture("read-out")
+    run.detail(f"{name}: steps of training", facts.steps)
     run.detail(f"{name}: seconds to adapt in the viewer", round(walker.seconds, 1))
     run.detail(f"{name}: Dice without prompts, before and after", f"{first.dice_before:.3f}, {first.dice_after:.3f}")
     run.detail(f"{name}: clicks to 0.85, before and after", f"{first.clicks_before:g}, {first.clicks_after:g}")

@@ -1,6 +1,7 @@
 """Adapting in a viewer: keys, maps, the curve, and going from slice to slice."""
 
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from napari_medfm.workers import Latest
 
 if TYPE_CHECKING:
     from napari_medfm.adaptation import Progress
+
+_PAUSE = 2.0
+"""Seconds between two pictures of the curve: drawing takes the interpreter from the thread that trains."""
 
 
 class AdaptingControl:
@@ -36,6 +40,7 @@ class AdaptingControl:
     def __init__(self, teaching: Teaching, workspace: Workspace, panel: MedfmPanel, drawing: Latest) -> None:
         self._teaching, self._workspace, self._panel, self._drawing = teaching, workspace, panel, drawing
         self._maps = False
+        self._drawn = 0.0
         self._losses: list[float] = []
         self._scores: list[tuple[int, float]] = []
         adapting, filling = teaching.adapting.events, teaching.filling.events
@@ -91,6 +96,7 @@ class AdaptingControl:
 
     def _on_progress(self, progress: "Progress | None") -> None:
         if progress is None:
+            self._draw_curve()
             self._losses, self._scores = [], []
             self._ask_for_map()
             return
@@ -98,7 +104,12 @@ class AdaptingControl:
             self._losses.append(progress.loss)
         if progress.validation is not None:
             self._scores.append((len(self._losses), progress.validation))
-        if self._losses and not self._drawing.waiting:
+        if not self._drawing.waiting and monotonic() - self._drawn > _PAUSE:
+            self._draw_curve()
+
+    def _draw_curve(self) -> None:
+        if self._losses:
+            self._drawn = monotonic()
             losses, scores, size = tuple(self._losses), tuple(self._scores), self._panel.adapt.curve_size()
             ink = self._panel.adapt.ink()
             self._drawing.ask(partial(_draw, losses, scores, size, ink), self._panel.adapt.show_curve, self._fail)

@@ -251,7 +251,8 @@ class AdaptSection(Section):
             self.bar.setValue(progress.done)
             learning, at_hand = self._teaching.adapting.learning, self._teaching.class_name
             self.bar.setFormat(describe_training(progress) if learning == at_hand else f"Learning {learning}")
-        self._show_buttons()
+        if progress is None or self.bar.isHidden():  # not with every step: laying out takes time from training
+            self._show_buttons()
 
     def _show_end(self, _listed: object) -> None:
         self._show_buttons()

@@ -146,6 +146,8 @@ class Paragraph(QLabel):
 
     def setText(self, text: str) -> None:
         """Show a text."""
+        if text == getattr(self, "_whole", None):
+            return
         self._whole = text
         super().setText(_LONG_RUN.sub(rf"\g<0>{_BREAK}", text))
         self._take_height()

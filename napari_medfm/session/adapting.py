@@ -312,6 +312,8 @@ class Adapting:
         except MedfmError:  # the image is not open: there is nothing to prepare
             return
         self._forget_ahead()
+        if not self._prepared:
+            self._workshop.files.submit(_import_ahead)
         self._prepared = planes
         self._ahead = self._workshop.device.submit_steps(prepare_ahead(view, planes), priority=Priority.TRAIN)
 
@@ -400,6 +402,11 @@ class Adapting:
 
     def _fail(self, error: BaseException) -> None:
         self.events.failed.emit(worded(error))
+
+
+def _import_ahead() -> None:
+    """Import what the first optimiser of a process would: half of torch, seconds that training would lack."""
+    import torch._dynamo  # noqa: F401
 
 
 def _is_better(listed: "Listed") -> bool:
