@@ -17,6 +17,7 @@ V = TypeVar("V")
 
 _GOLDEN = 0.6180339887498949
 """Hues this far apart around the circle never come close to each other."""
+_PROPOSED = ((255, 204, 51), (255, 247, 102))  # the shades in which sure proposals are shown
 _MORE = 24  # colours to choose from, besides one for each that is taken
 
 
@@ -195,8 +196,9 @@ def define_classes(state: SessionState, classes: Sequence[ObjectClass]) -> Sessi
 
 
 def with_class(classes: Sequence[ObjectClass], name: str) -> tuple[ObjectClass, ...]:
-    """Return a class list with one more class at its end, in a colour far from those of the others."""
-    return (*classes, ObjectClass(name, distinct_colour(known.colour for known in classes)))
+    """Return a class list with one more class at its end, in a colour far from those of others and of proposals."""
+    taken = (*_PROPOSED, *(known.colour for known in classes))
+    return (*classes, ObjectClass(name, distinct_colour(taken)))
 
 
 def check_classes(classes: Sequence[ObjectClass]) -> None:
