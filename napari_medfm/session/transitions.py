@@ -18,7 +18,7 @@ V = TypeVar("V")
 _GOLDEN = 0.6180339887498949
 """Hues this far apart around the circle never come close to each other."""
 _PROPOSED = ((255, 204, 51), (255, 247, 102))  # the shades in which sure proposals are shown
-_MORE = 24  # colours to choose from, besides one for each that is taken
+_MORE = 64  # colours to choose from, besides one for each that is taken
 
 
 def default_colour(number: int) -> Colour:
