@@ -210,7 +210,7 @@ class ObjectsModel(QAbstractTableModel):
         if self._session is None:
             return
         if name not in self.class_names():
-            self._session.define_classes(with_class(self._session.state.classes, name))
+            self._session.define_classes(with_class(self._session.state, name))
         self._session.set_class(object_id, name)
 
     def _text_data(self, column: Column, thing: SegmentedObject, role: int) -> Any:

@@ -54,7 +54,7 @@ def _tapered(proposals: Sequence[Proposal], key: KeySlice, end: KeySlice, geomet
     for proposal, mask in zip(proposals, masks, strict=True):
         share = (proposal.plane.index - key.plane.index) / way
         rest = mask & between(key.mask, end.mask, share, spacing)
-        left += np.count_nonzero(rest)
+        left += int(np.count_nonzero(rest))
         if np.count_nonzero(rest) < np.count_nonzero(mask):
             found.append(Proposal.of(proposal.plane, rest, proposal.confidence))
     return found if left >= _LEFT * sum(map(np.count_nonzero, masks)) else []

@@ -88,9 +88,8 @@ class Teaching:
         session, name = self.session, class_name.strip()
         if not name:
             raise SessionError("class", "cannot have an empty name", "Type a name.")
-        classes = session.state.classes
-        if name not in {each.name for each in classes}:
-            session.define_classes(with_class(classes, name))
+        if name not in {each.name for each in session.state.classes}:
+            session.define_classes(with_class(session.state, name))
         thing = session.state.objects.get(session.state.active or 0)
         if thing is not None and thing.class_name is None:
             session.set_class(thing.id, name)

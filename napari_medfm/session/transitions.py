@@ -195,10 +195,10 @@ def define_classes(state: SessionState, classes: Sequence[ObjectClass]) -> Sessi
     return replace(state, classes=tuple(classes), extent=MappingProxyType(extent))
 
 
-def with_class(classes: Sequence[ObjectClass], name: str) -> tuple[ObjectClass, ...]:
-    """Return a class list with one more class at its end, in a colour far from those of others and of proposals."""
-    taken = (*_PROPOSED, *(known.colour for known in classes))
-    return (*classes, ObjectClass(name, distinct_colour(taken)))
+def with_class(state: SessionState, name: str) -> tuple[ObjectClass, ...]:
+    """Return the class list with one more class, in a colour far from those of classes, objects and proposals."""
+    taken = (*(kind.colour for kind in state.classes), *(thing.colour for thing in state.objects.values()))
+    return (*state.classes, ObjectClass(name, distinct_colour((*_PROPOSED, *taken))))
 
 
 def check_classes(classes: Sequence[ObjectClass]) -> None:

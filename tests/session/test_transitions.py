@@ -34,15 +34,14 @@ def test_default_colours_of_a_hundred_objects_are_all_different_and_neighbours_c
     assert min(steps) > 100
 
 
-def test_a_new_class_gets_a_colour_that_no_other_comes_near():
-    classes = CLASSES
-    for number in range(8):
-        classes = transitions.with_class(classes, f"class {number}")
-        *others, new = (known.colour for known in classes)
-        assert min(math.dist(new, other) for other in others) > 60
-    assert [known.name for known in classes[2:4]] == ["class 0", "class 1"]
+def test_a_new_class_gets_a_colour_that_nothing_else_comes_near(state):
     yellow = (255, 230, 80)  # of proposals
-    assert min(math.dist(known.colour, yellow) for known in classes[2:]) > 60
+    for number in range(8):
+        *known, new = transitions.with_class(state, f"class {number}")
+        others = [yellow, *(each.colour for each in (*known, *state.objects.values()))]
+        assert min(math.dist(new.colour, other) for other in others) > 60
+        state = transitions.define_classes(state, (*known, new))
+    assert [known.name for known in state.classes[-8:-6]] == ["class 0", "class 1"]
 
 
 def test_ids_are_never_given_twice(state):
