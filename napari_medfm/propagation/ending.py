@@ -11,7 +11,6 @@ from napari_medfm.propagation.shapes import between
 from napari_medfm.volume import Geometry
 
 _STAYS = 0.25  # of an object, or of the key slice if that is smaller, that lies where the key slice holds it
-_LEFT = 0.5  # of what is proposed, at least
 
 
 def taper(proposals: Sequence[Proposal], keys: Sequence[KeySlice], geometry: Geometry) -> list[Proposal]:
@@ -19,8 +18,7 @@ def taper(proposals: Sequence[Proposal], keys: Sequence[KeySlice], geometry: Geo
 
     What runs on at full width up to the slice where it is denied has mostly spread into its surroundings. Towards
     such a slice the object is no wider than the key slice before it, shrunk as an ellipsoid does. One that does not
-    stay where that key slice holds it, such as an oblique vessel, is left as it is, and so is one that would lose
-    more than half: a single click must not take an organ away of which the key slice shows a part.
+    stay where that key slice holds it, such as an oblique vessel, is left as it is.
 
     Parameters
     ----------
@@ -50,14 +48,13 @@ def _tapered(proposals: Sequence[Proposal], key: KeySlice, end: KeySlice, geomet
     if not _stays(masks, key.mask):
         return []
     spacing, way = geometry.plane_spacing(key.plane), end.plane.index - key.plane.index
-    found, left = [], 0
+    found = []
     for proposal, mask in zip(proposals, masks, strict=True):
         share = (proposal.plane.index - key.plane.index) / way
         rest = mask & between(key.mask, end.mask, share, spacing)
-        left += int(np.count_nonzero(rest))
         if np.count_nonzero(rest) < np.count_nonzero(mask):
             found.append(Proposal.of(proposal.plane, rest, proposal.confidence))
-    return found if left >= _LEFT * sum(map(np.count_nonzero, masks)) else []
+    return found
 
 
 def _stays(masks: Sequence[Mask], held: Mask) -> bool:

@@ -51,11 +51,6 @@ def test_between_two_slices_that_hold_it_an_object_stays_as_it_is():
     assert not taper(proposals(WIDE, range(7, 18)), (key(WIDE, 6), key(WIDE, 18)), GEOMETRY)
 
 
-def test_an_object_that_would_lose_most_of_what_was_found_stays_as_it_is():
-    small = key(ball(SHAPE, (12, 20, 20), 4), 12)
-    assert not taper(proposals(WIDE, range(13, 22)), (small, key(NOTHING, 22)), GEOMETRY)
-
-
 def test_an_oblique_vessel_stays_as_wide_as_it_is():
     oblique = np.zeros(SHAPE, bool)
     for at in range(24):
