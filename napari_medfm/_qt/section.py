@@ -138,6 +138,7 @@ class Paragraph(QLabel):
 
     def __init__(self, text: str = "", *, tip: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._whole: str | None = None
         self.setWordWrap(True)
         self.setMinimumWidth(1)  # else the longest word decides how narrow the panel can be
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -146,7 +147,7 @@ class Paragraph(QLabel):
 
     def setText(self, text: str) -> None:
         """Show a text."""
-        if text == getattr(self, "_whole", None):
+        if text == self._whole:
             return
         self._whole = text
         super().setText(_LONG_RUN.sub(rf"\g<0>{_BREAK}", text))
@@ -165,7 +166,7 @@ class Paragraph(QLabel):
 
     def text(self) -> str:
         """Return the text as it was given."""
-        return self._whole
+        return self._whole or ""
 
     def _take_height(self) -> None:
         # Folding sections and scroll areas ask for hints that know nothing of the width, and deal out room to spare.
