@@ -58,8 +58,8 @@ class Timed:
     def device(self) -> str:
         return self._model.device
 
-    def encode(self, image):
-        return self._model.encode(image)
+    def encode(self, image, aspect=1.0):
+        return self._model.encode(image, aspect)
 
     def decode(self, embedding, prompts, previous=None):
         began = time.perf_counter()
